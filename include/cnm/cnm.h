@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * libcnm: the Container Network Model for one host.
+ *
+ * A *network* is a group of endpoints that reach one another. An *endpoint* joins one sandbox to
+ * one network. A *sandbox* is one container's network stack: a network namespace with its files.
+ * An *engine* owns them: it opens a state directory, keeps what is declared in it, and makes the
+ * kernel agree. The daemon cnmd is this library behind an HTTP server; a program may equally run
+ * an engine in its own process (examples/two-networks.c).
+ *
+ * Rules that hold for every function here:
+ *
+ *  - Any thread may call; calls on one engine run beside one another. A call that needs an object
+ *    another call is changing waits for it a bounded time, then fails with CNM_E_CONFLICT.
+ *  - A call that fails changes nothing, and says why in *err (see error.h; NULL is allowed).
+ *  - `ref` names an object by its full id, else its name, else a unique prefix of its id.
+ *    Endpoints, whose names are unique within their network only, also take "network/name".
+ *  - Strings and arrays passed in are read during the call only. NULL or zero means "not given".
+ *  - Text handed out by a ret_ parameter belongs to the caller, who free()s it. ret_ parameters
+ *    are written on success only.
+ *  - Addresses are text: "10.0.0.2", "fd00::2", with a length ("/24") where a subnet is meant.
+ *  - A changing call takes `struct cnm_dry_run *dry`. NULL: do it. Else nothing is changed,
+ *    everything is checked, and dry->plan receives what would be done, one kernel object a line.
+ */
+#ifndef CNM_CNM_H
+#define CNM_CNM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "cnm/error.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+#pragma GCC visibility push(default)
+
+#define CNM_ID_SIZE 65 /* 64 hex digits and the terminator */
+
+struct cnm_engine;
+
+struct cnm_kv {
+	const char *key, *value;
+};
+
+/* ------------------------------------------------------------------------------- the engine */
+
+struct cnm_options {
+	const char *state_dir; /* the database; one engine at a time. Default /var/lib/cnm */
+	const char *run_dir;   /* hosts and resolv.conf files, keeper socket. Default /run/cnm */
+	const char *netns_dir; /* where namespaces are pinned. Default /run/netns */
+	const char *instance;  /* marks every kernel object; [a-z0-9]{1,12}. Default "cnm" */
+	const char *default_bridge; /* link of the network "bridge". Default "cnm0" */
+	const char *keeper;      /* path of the keeper program, or NULL: no keeper. Descriptors that
+				    must outlive the process then die with it */
+	const char *resolv_conf; /* the host's. Default /etc/resolv.conf */
+	bool no_forwarding;      /* do not turn on ip_forward; networks then fail to create with a
+				    message that names the sysctl */
+	bool forward_no_drop;    /* having turned forwarding on, do not drop packets between
+				    interfaces that are not cnm's */
+	unsigned pool_size;      /* ready-made namespaces; 0 means 4 */
+	void (*log)(int level, const char *line, void *arg); /* 3 error .. 7 debug; NULL: stderr */
+	void *log_arg;
+};
+
+/*
+ * Open the state directory (made if missing), take its lock, restore what it declares and begin to
+ * compare it with the kernel. Returns when requests can be served; the comparison goes on.
+ * Errors: CONFLICT if another engine holds the directory (its pid is named), FORBIDDEN if the
+ * database is of a newer schema, INTERNAL otherwise.
+ */
+int cnm_engine_open(struct cnm_engine **ret, const struct cnm_options *options,
+		    struct cnm_error *err);
+
+/* Stop serving and release memory and descriptors. Networks, sandboxes and traffic stay. */
+void cnm_engine_close(struct cnm_engine *engine);
+
+/*
+ * Remove everything the engine made: sandboxes, endpoints, networks, links, firewall tables,
+ * pinned namespaces, the keeper. The database stays, empty of sandboxes. For uninstalling and
+ * for tests. Carries on after a failure and reports them all.
+ */
+int cnm_engine_teardown(struct cnm_engine *engine, struct cnm_error *err);
+
+/* JSON: what GET /info shows of networking. */
+int cnm_engine_info(struct cnm_engine *engine, char **ret_json, struct cnm_error *err);
+
+/*
+ * Compare what should exist with what does. JSON:
+ * {"Differences":[{"Action":"add|change|remove","Kind","Where","Key","Want","Have","Owner"}],
+ *  "Notes":["..."]}: Notes are what cnm cannot mend itself (a foreign DROP policy).
+ * With repair set, differences are mended first and those that remain are listed.
+ */
+int cnm_engine_doctor(struct cnm_engine *engine, bool repair, char **ret_json,
+		      struct cnm_error *err);
+
+struct cnm_dry_run {
+	char *plan; /* set on success; the caller frees it */
+};
+
+/* ------------------------------------------------------------------------------- networks */
+
+struct cnm_pool_config {
+	const char *subnet, *ip_range, *gateway;
+	const struct cnm_kv *aux; /* reserved addresses: name, address */
+	size_t n_aux;
+};
+
+enum cnm_tristate { CNM_DEFAULT = 0, CNM_YES = 1, CNM_NO = 2 };
+
+struct cnm_network_config {
+	const char *name;
+	const char *driver;     /* default "bridge" */
+	const char *scope;      /* "" or "local" */
+	enum cnm_tristate ipv4; /* default yes */
+	enum cnm_tristate ipv6; /* default no */
+	bool internal, attachable, ingress, config_only;
+	const char *config_from; /* name of a config-only network */
+	const char *ipam_driver; /* "" or "default" */
+	const struct cnm_kv *ipam_options;
+	size_t n_ipam_options;
+	const struct cnm_pool_config *pools;
+	size_t n_pools;
+	const struct cnm_kv *options; /* com.docker.network... */
+	size_t n_options;
+	const struct cnm_kv *labels;
+	size_t n_labels;
+};
+
+/* ret_warning receives text ("" if none) and may be NULL. */
+int cnm_network_create(struct cnm_engine *engine, const struct cnm_network_config *config,
+		       struct cnm_dry_run *dry, char ret_id[CNM_ID_SIZE], char **ret_warning,
+		       struct cnm_error *err);
+int cnm_network_remove(struct cnm_engine *engine, const char *ref, struct cnm_dry_run *dry,
+		       struct cnm_error *err);
+/* JSON as GET /networks/{id}. verbose adds counters. */
+int cnm_network_inspect(struct cnm_engine *engine, const char *ref, bool verbose, char **ret_json,
+			struct cnm_error *err);
+/*
+ * JSON array as GET /networks. filters is Docker's filters object, {"key":{"value":true}} or
+ * {"key":["value"]}, as text, or NULL.
+ */
+int cnm_network_list(struct cnm_engine *engine, const char *filters, char **ret_json,
+		     struct cnm_error *err);
+/* JSON as POST /networks/prune. */
+int cnm_network_prune(struct cnm_engine *engine, const char *filters, struct cnm_dry_run *dry,
+		      char **ret_json, struct cnm_error *err);
+
+/* ------------------------------------------------------------------------------- endpoints */
+
+struct cnm_endpoint_config {
+	const char *name;        /* of the endpoint; default the sandbox's name */
+	const char *ipv4, *ipv6; /* fixed addresses */
+	const char *mac;
+	const char *const *link_local;
+	size_t n_link_local;
+	const char *const *aliases;
+	size_t n_aliases;
+	const struct cnm_kv *driver_opts;
+	size_t n_driver_opts;
+	int gw_priority; /* higher is preferred as default gateway; default 0 */
+};
+
+/* Reserve name and addresses in a network; no sandbox yet. Survives leave and reboot. */
+int cnm_endpoint_create(struct cnm_engine *engine, const char *network,
+			const struct cnm_endpoint_config *config, struct cnm_dry_run *dry,
+			char ret_id[CNM_ID_SIZE], struct cnm_error *err);
+/* Refused while joined, unless force, which leaves first. */
+int cnm_endpoint_remove(struct cnm_engine *engine, const char *ref, bool force,
+			struct cnm_dry_run *dry, struct cnm_error *err);
+int cnm_endpoint_join(struct cnm_engine *engine, const char *ref, const char *sandbox,
+		      struct cnm_dry_run *dry, struct cnm_error *err);
+/* The address stays reserved. */
+int cnm_endpoint_leave(struct cnm_engine *engine, const char *ref, struct cnm_dry_run *dry,
+		       struct cnm_error *err);
+int cnm_endpoint_inspect(struct cnm_engine *engine, const char *ref, char **ret_json,
+			 struct cnm_error *err);
+/* JSON array; network NULL: of all networks. */
+int cnm_endpoint_list(struct cnm_engine *engine, const char *network, char **ret_json,
+		      struct cnm_error *err);
+
+/* ------------------------------------------------------------------------------- sandboxes */
+
+struct cnm_attachment {
+	const char *network;
+	struct cnm_endpoint_config endpoint;
+};
+
+struct cnm_sandbox_config {
+	const char *name;                      /* required; [a-zA-Z0-9][a-zA-Z0-9_.-]* */
+	const char *hostname;                  /* default the name */
+	pid_t pid;                             /* adopt this process's network namespace ... */
+	const char *netns;                     /* ... or the one at this path; neither: make one */
+	const struct cnm_attachment *networks; /* in order: the first is eth0 */
+	size_t n_networks;                     /* 0: none but loopback */
+	const struct cnm_kv *labels;
+	size_t n_labels;
+};
+
+int cnm_sandbox_create(struct cnm_engine *engine, const struct cnm_sandbox_config *config,
+		       struct cnm_dry_run *dry, char ret_id[CNM_ID_SIZE], struct cnm_error *err);
+/* Its endpoints made by connect go with it; those made by cnm_endpoint_create are left. */
+int cnm_sandbox_remove(struct cnm_engine *engine, const char *ref, struct cnm_dry_run *dry,
+		       struct cnm_error *err);
+/*
+ * {"Id","Name","Hostname","Created","State","Adopted","NetnsPath","HostsPath","ResolvConfPath",
+ *  "HostnamePath","Labels","Networks":{name: EndpointSettings},"Gateway4","Gateway6"}
+ */
+int cnm_sandbox_inspect(struct cnm_engine *engine, const char *ref, char **ret_json,
+			struct cnm_error *err);
+int cnm_sandbox_list(struct cnm_engine *engine, char **ret_json, struct cnm_error *err);
+
+/* Create an endpoint and join it in one step; disconnect is its reverse. */
+int cnm_network_connect(struct cnm_engine *engine, const char *network, const char *sandbox,
+			const struct cnm_endpoint_config *config, struct cnm_dry_run *dry,
+			struct cnm_error *err);
+/*
+ * force: the sandbox may be unknown; the endpoint is then looked up by name or id on the network.
+ */
+int cnm_network_disconnect(struct cnm_engine *engine, const char *network, const char *sandbox,
+			   bool force, struct cnm_dry_run *dry, struct cnm_error *err);
+
+/* ------------------------------------------------------------------------------- events */
+
+struct cnm_event_listener;
+
+/*
+ * Hear events as lines of JSON, as GET /events sends them (without the newline), in order.
+ * since_ns: begin with those kept from that wall clock instant on; 0: only new ones.
+ * deliver runs on the thread that caused the event, or in this call for the kept ones, with an
+ * internal lock held: it must be quick and must not call the library. One listener at a time
+ * is called.
+ */
+int cnm_events_listen(struct cnm_engine *engine, int64_t since_ns,
+		      void (*deliver)(const char *json, void *arg), void *arg,
+		      struct cnm_event_listener **ret, struct cnm_error *err);
+/* After it returns deliver is not called again. NULL is allowed. */
+void cnm_events_stop(struct cnm_engine *engine, struct cnm_event_listener *listener);
+
+const char *cnm_version(void);
+
+#pragma GCC visibility pop
+#ifdef __cplusplus
+}
+#endif
+#endif
