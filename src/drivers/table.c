@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* The table of drivers: adding one is its file and a line here. */
+#include <stddef.h>
+
+#include "base/str.h"
+#include "drivers/builtin.h"
+
+const struct driver *const drivers[] = {
+	&bridge_driver,
+	&host_driver,
+	&null_driver,
+	NULL,
+};
+
+const struct driver *driver_by_name(const char *name)
+{
+	for (const struct driver *const *d = drivers; *d; d++)
+		if (streq((*d)->name, name))
+			return *d;
+	return NULL;
+}

@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Rows. A body is a JSON object; id, name, state and what the store's constraints need are columns
+ * and not repeated here. Members that are absent have their zero value.
+ */
+#include "model/codec.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/json.h"
+#include "base/str.h"
+#include "drivers/driver.h"
+
+static void put_ip(json_t *o, const char *key, const struct cnm_ip *ip)
+{
+	char buf[IP_STR];
+
+	if (ip_is_set(ip))
+		json_put(o, key, json_string(ip_format(ip, buf)));
+}
+
+static void put_prefix(json_t *o, const char *key, const struct cnm_prefix *p)
+{
+	char buf[PREFIX_STR];
+
+	if (prefix_is_set(p))
+		json_put(o, key, json_string(prefix_format(p, buf)));
+}
+
+static void put_true(json_t *o, const char *key, bool v)
+{
+	if (v)
+		json_put(o, key, json_true());
+}
+
+static json_t *encode_pool(const struct network_pool *p)
+{
+	json_t *o = json_object();
+	struct cnm_ip cursor = ipam_pool_cursor(p->taken);
+
+	put_prefix(o, "subnet", &p->subnet);
+	put_prefix(o, "range", &p->range);
+	put_ip(o, "gateway", &p->gateway);
+	put_ip(o, "cursor", &cursor);
+	if (p->aux)
+		json_put(o, "aux", json_incref(p->aux));
+	return o;
+}
+
+char *network_encode(const struct network *n)
+{
+	_json_ json_t *o = json_object();
+	json_t *pools = json_array();
+
+	for (unsigned i = 0; i < n->n_pools; i++)
+		json_push(pools, encode_pool(&n->pools[i]));
+	json_put(o, "driver", json_string(n->driver->name));
+	json_put(o, "created", json_integer(n->created));
+	put_true(o, "predefined", n->predefined);
+	put_true(o, "ipv4", n->ipv4);
+	put_true(o, "ipv6", n->ipv6);
+	put_true(o, "internal", n->internal);
+	put_true(o, "attachable", n->attachable);
+	put_true(o, "config_only", n->config_only);
+	put_true(o, "borrowed_link", n->borrowed_link);
+	if (n->config_from)
+		json_put(o, "config_from", json_string(n->config_from));
+	json_put(o, "options", json_incref(n->options));
+	json_put(o, "labels", json_incref(n->labels));
+	json_put(o, "ipam_options", json_incref(n->ipam_options));
+	json_put(o, "pools", pools);
+	if (n->config_pools)
+		json_put(o, "config_pools", json_incref(n->config_pools));
+	return json_text(o);
+}
+
+char *endpoint_encode(const struct endpoint *ep)
+{
+	_json_ json_t *o = json_object();
+	json_t *ll = json_array();
+	char buf[MAC_STR];
+
+	for (unsigned i = 0; i < ep->n_link_local; i++) {
+		char ip[IP_STR];
+
+		json_push(ll, json_string(ip_format(&ep->link_local[i], ip)));
+	}
+	json_put(o, "created", json_integer(ep->created));
+	put_true(o, "declared", ep->declared);
+	put_true(o, "fixed_mac", ep->fixed_mac);
+	put_ip(o, "ip4", &ep->ip4);
+	put_ip(o, "ip6", &ep->ip6);
+	if (mac_is_set(&ep->mac))
+		json_put(o, "mac", json_string(mac_format(&ep->mac, buf)));
+	json_put(o, "link_local", ll);
+	json_put(o, "aliases", json_incref(ep->aliases));
+	json_put(o, "driver_opts", json_incref(ep->driver_opts));
+	json_put(o, "gw_priority", json_integer(ep->gw_priority));
+	if (ep->ifname[0])
+		json_put(o, "ifname", json_string(ep->ifname));
+	return json_text(o);
+}
+
+static const char *const source_names[] = { "own", "host", "adopted" };
+_Static_assert(sizeof(source_names) / sizeof(*source_names) == NETNS_ADOPTED + 1, "one a source");
+
+char *sandbox_encode(const struct sandbox *sb)
+{
+	_json_ json_t *o = json_object();
+
+	json_put(o, "created", json_integer(sb->created));
+	json_put(o, "hostname", json_string(sb->hostname));
+	json_put(o, "source", json_string(source_names[sb->source]));
+	if (sb->adopted_from)
+		json_put(o, "adopted_from", json_string(sb->adopted_from));
+	json_put(o, "labels", json_incref(sb->labels));
+	return json_text(o);
+}
+
+/* ---- decoding: every reader fails on a member of the wrong type */
+
+static int get_ip(const json_t *o, const char *key, struct cnm_ip *ret, struct cnm_error *err)
+{
+	const char *s = NULL;
+	int r = json_get_string(o, key, &s, err);
+
+	if (r < 0 || !s)
+		return r;
+	if (ip_parse(ret, s) < 0)
+		return cnm_error_set(err, CNM_E_INTERNAL, "%s: \"%s\" is no address", key, s);
+	return 0;
+}
+
+static int get_prefix(const json_t *o, const char *key, struct cnm_prefix *ret,
+		      struct cnm_error *err)
+{
+	const char *s = NULL;
+	int r = json_get_string(o, key, &s, err);
+
+	if (r < 0 || !s)
+		return r;
+	if (prefix_parse(ret, s) < 0)
+		return cnm_error_set(err, CNM_E_INTERNAL, "%s: \"%s\" is no subnet", key, s);
+	return 0;
+}
+
+static int get_strings(const json_t *o, const char *key, json_t **slot, struct cnm_error *err)
+{
+	json_t *v = NULL;
+	int r = json_get_strings(o, key, &v, err);
+
+	if (r < 0 || !v)
+		return r;
+	json_decref(*slot);
+	*slot = json_incref(v);
+	return 0;
+}
+
+static int get_copy(const json_t *o, const char *key, char **slot, struct cnm_error *err)
+{
+	const char *s = NULL;
+	int r = json_get_string(o, key, &s, err);
+
+	if (r < 0 || !s)
+		return r;
+	free(*slot);
+	*slot = strdup(s);
+	return *slot ? 0 : cnm_error_errno(err, ENOMEM, "%s", key);
+}
+
+/* Read a body; *ret is owned by the caller. */
+static int parse_body(const char *body, json_t **ret, struct cnm_error *err)
+{
+	json_error_t je;
+	json_t *o = json_loads(body, 0, &je);
+
+	if (!json_is_object(o)) {
+		json_decref(o);
+		return cnm_error_set(err, CNM_E_INTERNAL, "its row is not a JSON object: %s",
+				     je.text);
+	}
+	*ret = o;
+	return 0;
+}
+
+static int decode_pool(const json_t *o, struct network *n, struct cnm_error *err)
+{
+	struct network_pool *p = &n->pools[n->n_pools];
+	struct cnm_ip cursor = { 0 };
+	json_t *aux = NULL;
+	int r;
+
+	if ((r = get_prefix(o, "subnet", &p->subnet, err)) < 0 ||
+	    (r = get_prefix(o, "range", &p->range, err)) < 0 ||
+	    (r = get_ip(o, "gateway", &p->gateway, err)) < 0 ||
+	    (r = get_ip(o, "cursor", &cursor, err)) < 0 ||
+	    (r = json_get_strings(o, "aux", &aux, err)) < 0)
+		return r;
+	r = ipam_pool_new(&p->taken, &p->subnet, &p->range);
+	if (r < 0)
+		return cnm_error_errno(err, r, "pool");
+	n->n_pools++;
+	p->aux = json_incref(aux);
+	if (ip_is_set(&p->gateway))
+		ipam_pool_take(p->taken, &p->gateway);
+	if (aux) {
+		const char *key;
+		json_t *v;
+		struct cnm_ip ip;
+
+		json_object_foreach (aux, key, v)
+			if (ip_parse(&ip, json_string_value(v)) == 0)
+				ipam_pool_take(p->taken, &ip);
+	}
+	if (ip_is_set(&cursor))
+		ipam_pool_set_cursor(p->taken, &cursor);
+	return 0;
+}
+
+static int decode_network(const json_t *o, struct network *n, struct cnm_error *err)
+{
+	json_t *pools = NULL, *pool, *config_pools = NULL;
+	size_t i;
+	int r;
+
+	n->ipv4 = false;
+	if ((r = json_get_int(o, "created", &n->created, err)) < 0 ||
+	    (r = json_get_bool(o, "predefined", &n->predefined, err)) < 0 ||
+	    (r = json_get_bool(o, "ipv4", &n->ipv4, err)) < 0 ||
+	    (r = json_get_bool(o, "ipv6", &n->ipv6, err)) < 0 ||
+	    (r = json_get_bool(o, "internal", &n->internal, err)) < 0 ||
+	    (r = json_get_bool(o, "attachable", &n->attachable, err)) < 0 ||
+	    (r = json_get_bool(o, "config_only", &n->config_only, err)) < 0 ||
+	    (r = json_get_bool(o, "borrowed_link", &n->borrowed_link, err)) < 0 ||
+	    (r = get_copy(o, "config_from", &n->config_from, err)) < 0 ||
+	    (r = get_strings(o, "options", &n->options, err)) < 0 ||
+	    (r = get_strings(o, "labels", &n->labels, err)) < 0 ||
+	    (r = get_strings(o, "ipam_options", &n->ipam_options, err)) < 0 ||
+	    (r = json_get_array(o, "config_pools", &config_pools, err)) < 0 ||
+	    (r = json_get_array(o, "pools", &pools, err)) < 0)
+		return r;
+	n->config_pools = json_incref(config_pools);
+	json_array_foreach (pools, i, pool) {
+		if (n->n_pools == NETWORK_MAX_POOLS)
+			return cnm_error_set(err, CNM_E_INTERNAL, "it has more than %d subnets",
+					     NETWORK_MAX_POOLS);
+		r = decode_pool(pool, n, err);
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+int network_decode(const char *id, const char *name, const char *body, struct network **ret,
+		   struct cnm_error *err)
+{
+	_json_ json_t *o = NULL;
+	const char *driver_name = "";
+	const struct driver *driver = NULL;
+	struct network *n;
+	int r = parse_body(body, &o, err);
+
+	if (r == 0)
+		r = json_get_string(o, "driver", &driver_name, err);
+	if (r == 0 && !(driver = driver_by_name(driver_name)))
+		r = cnm_error_set(err, CNM_E_INTERNAL, "this cnm has no driver \"%s\"",
+				  driver_name);
+	if (r < 0)
+		return r;
+	n = network_new(name, driver);
+	if (!n)
+		return cnm_error_errno(err, ENOMEM, "network \"%s\"", name);
+	str_copy(n->id, sizeof(n->id), id);
+	r = decode_network(o, n, err);
+	if (r < 0) {
+		network_free(n);
+		return r;
+	}
+	*ret = n;
+	return 0;
+}
+
+static int decode_endpoint(const json_t *o, struct endpoint *ep, struct cnm_error *err)
+{
+	const char *mac = NULL, *ifname = NULL;
+	json_t *aliases = NULL, *ll = NULL, *v;
+	int64_t prio = 0;
+	size_t i;
+	int r;
+
+	if ((r = json_get_int(o, "created", &ep->created, err)) < 0 ||
+	    (r = json_get_bool(o, "declared", &ep->declared, err)) < 0 ||
+	    (r = json_get_bool(o, "fixed_mac", &ep->fixed_mac, err)) < 0 ||
+	    (r = get_ip(o, "ip4", &ep->ip4, err)) < 0 ||
+	    (r = get_ip(o, "ip6", &ep->ip6, err)) < 0 ||
+	    (r = json_get_string(o, "mac", &mac, err)) < 0 ||
+	    (r = json_get_array(o, "link_local", &ll, err)) < 0 ||
+	    (r = json_get_array(o, "aliases", &aliases, err)) < 0 ||
+	    (r = get_strings(o, "driver_opts", &ep->driver_opts, err)) < 0 ||
+	    (r = json_get_int(o, "gw_priority", &prio, err)) < 0 ||
+	    (r = json_get_string(o, "ifname", &ifname, err)) < 0)
+		return r;
+	if (mac && mac_parse(&ep->mac, mac) < 0)
+		return cnm_error_set(err, CNM_E_INTERNAL, "\"%s\" is no MAC", mac);
+	ep->gw_priority = (int)prio;
+	if (ifname)
+		str_copy(ep->ifname, sizeof(ep->ifname), ifname);
+	if (aliases) {
+		json_decref(ep->aliases);
+		ep->aliases = json_incref(aliases);
+	}
+	json_array_foreach (ll, i, v)
+		if (ep->n_link_local < 4 && json_is_string(v) &&
+		    ip_parse(&ep->link_local[ep->n_link_local], json_string_value(v)) == 0)
+			ep->n_link_local++;
+	return 0;
+}
+
+int endpoint_decode(const char *id, const char *name, struct network *network, const char *body,
+		    struct endpoint **ret, struct cnm_error *err)
+{
+	_json_ json_t *o = NULL;
+	struct endpoint *ep;
+	int r = parse_body(body, &o, err);
+
+	if (r < 0)
+		return r;
+	ep = endpoint_new(name, network);
+	if (!ep)
+		return cnm_error_errno(err, ENOMEM, "endpoint \"%s\"", name);
+	str_copy(ep->id, sizeof(ep->id), id);
+	r = decode_endpoint(o, ep, err);
+	if (r < 0) {
+		endpoint_free(ep);
+		return r;
+	}
+	*ret = ep;
+	return 0;
+}
+
+static int decode_sandbox(const json_t *o, struct sandbox *sb, struct cnm_error *err)
+{
+	const char *source = source_names[NETNS_OWN];
+	int r;
+
+	if ((r = json_get_int(o, "created", &sb->created, err)) < 0 ||
+	    (r = get_copy(o, "hostname", &sb->hostname, err)) < 0 ||
+	    (r = json_get_string(o, "source", &source, err)) < 0 ||
+	    (r = get_copy(o, "adopted_from", &sb->adopted_from, err)) < 0 ||
+	    (r = get_strings(o, "labels", &sb->labels, err)) < 0)
+		return r;
+	for (unsigned i = 0; i <= NETNS_ADOPTED; i++) {
+		if (streq(source, source_names[i])) {
+			sb->source = i;
+			return 0;
+		}
+	}
+	return cnm_error_set(err, CNM_E_INTERNAL, "unknown namespace source \"%s\"", source);
+}
+
+int sandbox_decode(const char *id, const char *name, const char *body, struct sandbox **ret,
+		   struct cnm_error *err)
+{
+	_json_ json_t *o = NULL;
+	struct sandbox *sb;
+	int r = parse_body(body, &o, err);
+
+	if (r < 0)
+		return r;
+	sb = sandbox_new(name);
+	if (!sb)
+		return cnm_error_errno(err, ENOMEM, "sandbox \"%s\"", name);
+	str_copy(sb->id, sizeof(sb->id), id);
+	r = decode_sandbox(o, sb, err);
+	if (r == 0 && !sb->hostname && !(sb->hostname = strdup(name)))
+		r = cnm_error_errno(err, ENOMEM, "hostname");
+	if (r < 0) {
+		sandbox_free(sb);
+		return r;
+	}
+	*ret = sb;
+	return 0;
+}

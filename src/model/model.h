@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The three objects of the Container Network Model, in memory: one struct an object, one instance
+ * an id, plain fields.
+ *
+ * The model does no I/O and takes no lock: the controller holds its mutex around every use.
+ * Counts and indexes are derived; what is stored is each object's row (codec.h).
+ *
+ * State of an object, and who may do what:
+ *   CREATING  its row is being written and its kernel objects made, by one request. Its name and
+ *             addresses are taken. Nobody else touches it. A crash takes it back.
+ *   READY     it exists. Requests may begin to change it.
+ *   REMOVING  one request is taking it away; its name and addresses are still taken. A crash
+ *             finishes the removal.
+ * A sandbox is `busy` besides while a request changes which endpoints it has, since its default
+ * routes and files follow from all of them.
+ */
+#ifndef MODEL_MODEL_H
+#define MODEL_MODEL_H
+
+#include <jansson.h>
+#include <net/if.h>
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/addr.h"
+#include "base/id.h"
+#include "base/list.h"
+#include "base/map.h"
+#include "ipam/ipam.h"
+
+enum obj_state { OBJ_CREATING, OBJ_READY, OBJ_REMOVING };
+
+struct driver;
+
+/* One subnet of a network. */
+struct network_pool {
+	struct cnm_prefix subnet;
+	struct cnm_prefix range; /* unset: the whole subnet */
+	struct cnm_ip gateway;   /* unset: none was allocated (isolated) */
+	json_t *aux;             /* {name: address} or NULL */
+	struct ipam_pool *taken;
+};
+
+#define NETWORK_MAX_POOLS 2
+
+struct network {
+	struct list node;      /* model.networks, oldest first */
+	struct list endpoints; /* struct endpoint.in_network */
+	char id[ID_SIZE];
+	char *name;
+	const struct driver *driver;
+	enum obj_state state;
+	int64_t created; /* wall clock, ns */
+	bool predefined; /* bridge, host, none: cannot be removed */
+	bool ipv4, ipv6, internal, attachable, config_only;
+	char *config_from;                       /* name of the configuration network, or NULL */
+	json_t *options, *labels, *ipam_options; /* objects of strings, never NULL */
+	struct network_pool pools[NETWORK_MAX_POOLS];
+	unsigned n_pools;
+	json_t *config_pools; /* a configuration network's IPAM config as requested, else NULL */
+	bool borrowed_link;   /* a fact: the link existed before and is the user's */
+	void *priv;           /* the driver's parsed options; driver->network_size bytes */
+};
+
+struct endpoint {
+	struct list in_network;
+	struct list in_sandbox; /* in the order of joining; unlinked when not joined */
+	char id[ID_SIZE];
+	char *name;
+	struct network *network;
+	struct sandbox *sandbox; /* NULL: not joined */
+	enum obj_state state;
+	int64_t created;
+	bool declared; /* made by endpoint create: outlives its sandbox and the boot */
+	bool fixed_mac;
+	struct cnm_ip ip4, ip6;
+	struct cnm_mac mac;
+	struct cnm_ip link_local[4];
+	unsigned n_link_local;
+	json_t *aliases;     /* array of strings, never NULL */
+	json_t *driver_opts; /* object of strings, never NULL */
+	int gw_priority;
+	char ifname[IFNAMSIZ]; /* in the sandbox; "" while not joined or without a link */
+};
+
+/* Where a sandbox's namespace comes from. */
+enum netns_source { NETNS_OWN, NETNS_HOST, NETNS_ADOPTED };
+
+struct sandbox {
+	struct list node;
+	struct list endpoints; /* struct endpoint.in_sandbox */
+	char id[ID_SIZE];
+	char *name, *hostname;
+	enum obj_state state;
+	bool busy;
+	bool checked; /* compared with the kernel since the daemon started */
+	int64_t created;
+	enum netns_source source;
+	char *adopted_from; /* ADOPTED: the path it was taken from */
+	json_t *labels;
+	int nsid; /* how the monitor names the namespace; -1 unknown */
+};
+
+struct model {
+	struct list networks, sandboxes;
+	struct map network_by_id, network_by_name;
+	struct map endpoint_by_id;
+	struct map sandbox_by_id, sandbox_by_name;
+};
+
+void model_init(struct model *m);
+void model_free(struct model *m);
+
+/* New objects are CREATING, unlinked, with a fresh id; NULL when memory is out. */
+struct network *network_new(const char *name, const struct driver *driver);
+struct endpoint *endpoint_new(const char *name, struct network *n);
+struct sandbox *sandbox_new(const char *name);
+/* Free an object that is in no model. NULL is allowed. */
+void network_free(struct network *n);
+void endpoint_free(struct endpoint *ep);
+void sandbox_free(struct sandbox *sb);
+
+/* Enter into the indexes: 0, -EEXIST (name or id), -ENOMEM. The model owns it from then on. */
+int model_add_network(struct model *m, struct network *n);
+int model_add_sandbox(struct model *m, struct sandbox *sb);
+/* Also links it into its network. Addresses are taken by the caller (network_take_address). */
+int model_add_endpoint(struct model *m, struct endpoint *ep);
+/* Take out of every index and free; an endpoint gives back its addresses (resting). */
+void model_del_network(struct model *m, struct network *n);
+void model_del_sandbox(struct model *m, struct sandbox *sb);
+void model_del_endpoint(struct model *m, struct endpoint *ep, bool rest);
+
+/* What a reference names. */
+enum ref_result { REF_FOUND, REF_NONE, REF_AMBIGUOUS_NAME, REF_AMBIGUOUS_ID };
+/* Full id, else name, else unique id prefix. */
+enum ref_result model_find_network(const struct model *m, const char *ref, struct network **ret,
+				   unsigned *ret_matches);
+enum ref_result model_find_sandbox(const struct model *m, const char *ref, struct sandbox **ret,
+				   unsigned *ret_matches);
+/* Also "network/name"; a bare name when only one network has it. */
+enum ref_result model_find_endpoint(const struct model *m, const char *ref, struct endpoint **ret,
+				    unsigned *ret_matches);
+/* An endpoint of a network by its name; NULL if there is none. */
+struct endpoint *network_endpoint_by_name(const struct network *n, const char *name);
+/* The sandbox's endpoint on a network; NULL if there is none. */
+struct endpoint *sandbox_endpoint_on(const struct sandbox *sb, const struct network *n);
+
+/* The pool of this family, or NULL. */
+struct network_pool *network_pool(const struct network *n, int family);
+/* The pool that holds this address, or NULL. */
+struct network_pool *network_pool_of(const struct network *n, const struct cnm_ip *ip);
+/* User-defined: neither predefined nor of a driver without addresses. */
+bool network_is_user_defined(const struct network *n);
+
+/*
+ * The endpoint whose network is the sandbox's way out, for one address family (features.md 1.3):
+ * higher priority, then not internal, then both families' gateways, then the name of the network.
+ * NULL when none of its READY or CREATING endpoints has a gateway of that family.
+ */
+struct endpoint *sandbox_gateway(const struct sandbox *sb, int family);
+/* Endpoints in gateway order (best first) into ret[max]; returns how many. For names. */
+unsigned sandbox_gateway_order(const struct sandbox *sb, struct endpoint **ret, unsigned max);
+
+/* Interface name in the sandbox: <prefix><lowest free number>. */
+void sandbox_free_ifname(const struct sandbox *sb, const char *prefix, char ret[IFNAMSIZ]);
+
+#endif

@@ -1,0 +1,705 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Carrying out differences: turns, batches, undo, and the kinds that are not links. See apply.h.
+ */
+#include "plan/apply.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "plan/apply_internal.h"
+
+/* ---- sandboxes */
+
+struct handle *handle_new(struct applier *a, const char *sandbox, const char *name)
+{
+	struct handle *h = calloc(1, sizeof(*h));
+
+	if (!h)
+		return NULL;
+	h->ns = h->udp = h->tcp = h->nsid = -1;
+	str_copy(h->sandbox, sizeof(h->sandbox), sandbox);
+	h->name = strdup(name);
+	if (!h->name || map_add(&a->handles, h->sandbox, h) < 0) {
+		handle_free(h);
+		return NULL;
+	}
+	return h;
+}
+
+void handle_free(struct handle *h)
+{
+	if (!h)
+		return;
+	nl_close(h->rtnl);
+	close_fd(&h->ns);
+	close_fd(&h->udp);
+	close_fd(&h->tcp);
+	free(h->name);
+	free(h);
+}
+
+struct handle *handle_open(struct applier *a, const char *sandbox, struct cnm_error *err)
+{
+	struct handle *h = map_get(&a->handles, sandbox);
+	char path[512];
+
+	if (!h) {
+		cnm_error_set(err, CNM_E_INTERNAL, "sandbox %.12s has no namespace", sandbox);
+		return NULL;
+	}
+	if (h->ns < 0) {
+		snprintf(path, sizeof(path), "%s/%s", a->opt.netns_dir, h->name);
+		if (netns_open_path(path, &h->ns, err) < 0)
+			return NULL;
+	}
+	if (!h->rtnl && netns_nl_open(&h->rtnl, h->ns, NETLINK_ROUTE, err) < 0)
+		return NULL;
+	return h;
+}
+
+struct nl *place_rtnl(struct applier *a, const char *sandbox, struct cnm_error *err)
+{
+	struct handle *h;
+
+	if (!sandbox[0])
+		return a->rtnl;
+	h = handle_open(a, sandbox, err);
+	return h ? h->rtnl : NULL;
+}
+
+static void dns_name(const char *sandbox, char buf[static 80])
+{
+	snprintf(buf, 80, "dns:%s", sandbox);
+}
+
+void applier_know(struct applier *a, const char *sandbox, const char *name)
+{
+	struct handle *h = handle_new(a, sandbox, name);
+	char kept[80];
+	int fds[2];
+
+	if (!h)
+		return;
+	dns_name(sandbox, kept);
+	if (fdkeep_take(a->opt.fdkeep, kept, fds, 2) == 2) {
+		h->udp = fds[0];
+		h->tcp = fds[1];
+		resolver_set_sockets(a->opt.resolver, sandbox, h->udp, h->tcp);
+	}
+}
+
+int applier_nsid(struct applier *a, const char *sandbox)
+{
+	struct handle *h = handle_open(a, sandbox, NULL);
+	struct nl_batch b = { 0 };
+
+	if (!h)
+		return -1;
+	if (h->nsid < 0 && rtnl_get_nsid(a->rtnl, h->ns, &h->nsid, NULL) < 0)
+		h->nsid = -1;
+	if (h->nsid < 0) {
+		rtnl_put_nsid(&b, h->ns, -1);
+		nl_batch_run(a->rtnl, &b, NULL);
+		nl_batch_free(&b);
+		if (rtnl_get_nsid(a->rtnl, h->ns, &h->nsid, NULL) < 0)
+			h->nsid = -1;
+	}
+	return h->nsid;
+}
+
+/* ---- the pending batch */
+
+int run_mark(struct run *r, size_t i)
+{
+	if (r->batch.count > r->msg_cap) {
+		size_t cap = r->batch.count * 2 + 16;
+		size_t *m = reallocarray(r->msg_op, cap, sizeof(*m));
+
+		if (!m)
+			return cnm_error_errno(r->err, ENOMEM, "batch");
+		r->msg_op = m;
+		r->msg_cap = cap;
+	}
+	for (unsigned k = r->n_marked; k < r->batch.count; k++)
+		r->msg_op[k] = i;
+	r->n_marked = r->batch.count;
+	return 0;
+}
+
+/* Taking away what is not there is success. */
+static bool is_gone(const struct plan_op *op, int e)
+{
+	return op->action == PLAN_REMOVE &&
+	       (e == -ENODEV || e == -ENOENT || e == -ESRCH || e == -EADDRNOTAVAIL);
+}
+
+/* "link veth1234567 on the host": which object an error is about. */
+static void prefix_item(struct cnm_error *err, const struct plan_op *op)
+{
+	const struct plan_item *i = op->want ? op->want : op->have;
+	struct strbuf b = { 0 };
+	static const char *const verbs[] = { "remove", "change", "add" };
+
+	plan_item_key(i, &b);
+	cnm_error_prefix(err, "%s %s %s%.12s", verbs[op->action], b.s ? b.s : "an object",
+			 i->sandbox[0] ? "in sandbox " : "on the host", i->sandbox);
+	strbuf_free(&b);
+}
+
+static int flush_links(struct run *r)
+{
+	struct cnm_error e = { 0 };
+	int first = 0;
+
+	if (!r->target || (!r->batch.count && !r->batch.failed))
+		goto out;
+	if (nl_batch_run(r->target, &r->batch, &e) < 0 && !r->batch.results) {
+		if (r->err)
+			*r->err = e;
+		first = e.err ? -e.err : -ENOMEM;
+		goto out;
+	}
+	for (unsigned k = 0; k < r->batch.count; k++) {
+		size_t op = r->msg_op[k];
+		int res = r->batch.results[k];
+
+		if (res == 0)
+			r->touched[op] = true;
+		else if (!first && !is_gone(&r->d->ops[op], res)) {
+			first = res;
+			cnm_error_set(r->err, CNM_E_INTERNAL, "%s%s%s", strerror(-res),
+				      r->batch.text[0] ? ": " : "", r->batch.text);
+			prefix_item(r->err, &r->d->ops[op]);
+		}
+	}
+out:
+	r->target = NULL;
+	r->n_marked = 0;
+	nl_batch_reset(&r->batch);
+	return first;
+}
+
+static int flush_elems(struct run *r)
+{
+	int rc;
+
+	if (!r->n_add && !r->n_del)
+		return 0;
+	rc = nft_change(r->a->nft, r->add, r->n_add, r->del, r->n_del, r->err);
+	if (rc < 0)
+		cnm_error_prefix(r->err, "firewall");
+	for (size_t i = r->elem_first; rc == 0 && i <= r->elem_last; i++)
+		r->touched[i] |=
+			(r->d->ops[i].want ? r->d->ops[i].want : r->d->ops[i].have)->kind ==
+			PLAN_ELEM;
+	r->n_add = r->n_del = 0;
+	return rc;
+}
+
+int run_flush(struct run *r)
+{
+	int rc = flush_links(r);
+
+	return rc < 0 ? rc : flush_elems(r);
+}
+
+int run_target(struct run *r, struct nl *nl)
+{
+	int rc = r->target && r->target != nl ? flush_links(r) : 0;
+
+	if (rc == 0)
+		rc = flush_elems(r);
+	r->target = nl;
+	return rc;
+}
+
+/* ---- kinds */
+
+static int apply_elem(struct run *r, size_t i)
+{
+	const struct plan_op *op = &r->d->ops[i];
+	int rc = flush_links(r);
+
+	if (rc < 0)
+		return rc;
+	if (!r->n_add && !r->n_del)
+		r->elem_first = i;
+	r->elem_last = i;
+	if (op->have)
+		r->del[r->n_del++] = op->have->elem;
+	if (op->want)
+		r->add[r->n_add++] = op->want->elem;
+	return 0;
+}
+
+static int make_parents(char *path)
+{
+	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
+		*p = 0;
+		if (mkdir(path, 0755) < 0 && errno != EEXIST) {
+			*p = '/';
+			return -errno;
+		}
+		*p = '/';
+	}
+	return 0;
+}
+
+/* In place: a container may have the file mounted. */
+static int write_file(const char *path, const char *content, struct cnm_error *err)
+{
+	size_t len = strlen(content);
+	_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+
+	if (fd < 0 && errno == ENOENT) {
+		_free_ char *p = strdup(path);
+
+		if (p && make_parents(p) == 0)
+			fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+				  0644);
+	}
+	if (fd < 0)
+		return cnm_error_errno(err, errno, "open %s", path);
+	if (write(fd, content, len) != (ssize_t)len)
+		return cnm_error_errno(err, errno ? errno : ENOSPC, "write %s", path);
+	return 0;
+}
+
+static int apply_file(struct run *r, size_t i)
+{
+	const struct plan_op *op = &r->d->ops[i];
+
+	r->touched[i] = true;
+	if (op->want)
+		return write_file(op->want->file.path, op->want->file.content, r->err);
+	if (unlink(op->have->file.path) < 0 && errno != ENOENT)
+		return cnm_error_errno(r->err, errno, "remove %s", op->have->file.path);
+	_free_ char *dir = strdup(op->have->file.path);
+
+	if (dir) {
+		*strrchr(dir, '/') = 0;
+		rmdir(dir); /* refuses while another file is in it */
+	}
+	return 0;
+}
+
+static int apply_sysctl(struct run *r, size_t i)
+{
+	const struct plan_op *op = &r->d->ops[i];
+	struct handle *h = NULL;
+	int rc;
+
+	if (!op->want)
+		return 0;
+	if (op->want->sandbox[0] && !(h = handle_open(r->a, op->want->sandbox, r->err)))
+		return -ENOENT;
+	rc = sysctl_write(h ? h->ns : -1, op->want->sysctl.path, op->want->sysctl.value, r->err);
+	r->touched[i] |= rc == 0;
+	return rc;
+}
+
+/* ---- namespaces */
+
+static int netns_fill(struct applier *a, struct handle *h, const char *source,
+		      struct cnm_error *err)
+{
+	struct netns_ready ready;
+	int rc;
+
+	if (!streq(source, "new")) {
+		rc = netns_open_path(streq(source, "host") ? "/proc/self/ns/net" : source, &h->ns,
+				     err);
+		return rc < 0 ? rc : netns_nl_open(&h->rtnl, h->ns, NETLINK_ROUTE, err);
+	}
+	rc = netns_pool_take(a->pool, &ready, err);
+	if (rc < 0)
+		return rc;
+	h->own = true;
+	h->ns = ready.ns;
+	h->rtnl = ready.rtnl;
+	h->udp = ready.dns_udp;
+	h->tcp = ready.dns_tcp;
+	return 0;
+}
+
+/* An adopted namespace that already is pinned under this very name is not pinned again. */
+static bool is_own_pin(const struct applier *a, const struct plan_item *i)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", a->opt.netns_dir, i->netns.name);
+	return streq(path, i->netns.source);
+}
+
+static struct handle *limbo_take(struct run *r, const char *sandbox)
+{
+	for (struct handle **p = &r->limbo; *p; p = &(*p)->next) {
+		struct handle *h = *p;
+
+		if (streq(h->sandbox, sandbox)) {
+			*p = h->next;
+			return h;
+		}
+	}
+	return NULL;
+}
+
+static int netns_add(struct run *r, const struct plan_item *want)
+{
+	struct applier *a = r->a;
+	struct handle *h = map_get(&a->handles, want->sandbox);
+	int rc;
+
+	if (!h && (h = limbo_take(r, want->sandbox)) && map_add(&a->handles, h->sandbox, h) < 0)
+		return cnm_error_errno(r->err, ENOMEM, "namespace");
+	if (!h && !(h = handle_new(a, want->sandbox, want->netns.name)))
+		return cnm_error_errno(r->err, ENOMEM, "namespace");
+	rc = h->ns < 0 ? netns_fill(a, h, want->netns.source, r->err) : 0;
+	if (rc == 0 && !is_own_pin(a, want)) {
+		if (r->locked) /* repair: what is left of the old pin goes */
+			netns_unpin(a->opt.netns_dir, want->netns.name, NULL);
+		rc = netns_pin(h->ns, a->opt.netns_dir, want->netns.name, r->err);
+	}
+	if (rc < 0) {
+		map_del(&a->handles, h->sandbox);
+		handle_free(h);
+	}
+	return rc;
+}
+
+static int netns_remove(struct run *r, const struct plan_item *have)
+{
+	struct handle *h = map_del(&r->a->handles, have->sandbox);
+
+	if (h) {
+		h->next = r->limbo;
+		r->limbo = h;
+	}
+	if (is_own_pin(r->a, have))
+		return 0;
+	return netns_unpin(r->a->opt.netns_dir, have->netns.name, r->err);
+}
+
+static int apply_netns(struct run *r, size_t i)
+{
+	const struct plan_op *op = &r->d->ops[i];
+	int rc = op->want ? netns_add(r, op->want) : netns_remove(r, op->have);
+	r->touched[i] = rc == 0 || !op->want;
+	return rc;
+}
+
+/* ---- DNS */
+
+/* A keeper that had to be started anew is given everything again. */
+static void keep_all(struct applier *a)
+{
+	size_t pos = 0;
+	struct handle *h;
+
+	while ((h = map_next(&a->handles, &pos))) {
+		int fds[] = { h->udp, h->tcp };
+		char name[80];
+
+		dns_name(h->sandbox, name);
+		if (h->udp >= 0)
+			fdkeep_put(a->opt.fdkeep, name, fds, 2, NULL);
+	}
+}
+
+static int dns_add(struct run *r, const struct plan_item *want)
+{
+	struct applier *a = r->a;
+	struct handle *h = handle_open(a, want->sandbox, r->err);
+	char name[80];
+	int rc = 0;
+
+	if (!h)
+		return -ENOENT;
+	if (h->udp < 0)
+		rc = netns_open_dns(h->ns, &h->udp, &h->tcp, r->err);
+	else if (r->locked && netns_dns_table_check(h->ns, h->udp, h->tcp, NULL) != 1)
+		rc = netns_dns_table(h->ns, h->udp, h->tcp, r->err);
+	if (rc < 0)
+		return rc;
+	dns_name(want->sandbox, name);
+	rc = fdkeep_put(a->opt.fdkeep, name, (int[]){ h->udp, h->tcp }, 2, r->err);
+	if (rc == -EPIPE)
+		keep_all(a);
+	else if (rc < 0)
+		return rc;
+	rc = resolver_set_sockets(a->opt.resolver, want->sandbox, h->udp, h->tcp);
+	return rc < 0 ? cnm_error_errno(r->err, rc, "name server") : 0;
+}
+
+static void dns_remove(struct run *r, const struct plan_item *have)
+{
+	struct applier *a = r->a;
+	struct handle *h = map_get(&a->handles, have->sandbox);
+	char name[80];
+
+	dns_name(have->sandbox, name);
+	resolver_drop_sandbox(a->opt.resolver, have->sandbox);
+	fdkeep_drop(a->opt.fdkeep, name);
+	/* One of our own goes with all that is in it; an adopted one stays, so it is cleaned. */
+	if (h && h->ns >= 0 && !h->own)
+		netns_dns_table_remove(h->ns, NULL);
+}
+
+static int apply_dns(struct run *r, size_t i)
+{
+	const struct plan_op *op = &r->d->ops[i];
+
+	r->touched[i] = true;
+	if (op->want)
+		return dns_add(r, op->want);
+	dns_remove(r, op->have);
+	return 0;
+}
+
+/* ---- one pass */
+
+/* Does this removal happen by itself, because its link or namespace is removed too? */
+static bool is_implied(const struct plan_diff *d, const struct plan_item *i)
+{
+	const char *link = i->kind == PLAN_ADDR    ? i->addr.link
+			   : i->kind == PLAN_ROUTE ? i->route.link
+			   : i->kind == PLAN_PEER  ? i->peer.name
+						   : NULL;
+
+	if (!link)
+		return false;
+	for (size_t k = 0; k < d->n; k++) {
+		const struct plan_item *gone = d->ops[k].have;
+
+		if (d->ops[k].action != PLAN_REMOVE || gone->kind != PLAN_LINK ||
+		    gone->link.borrowed)
+			continue;
+		if (i->sandbox[0] ? streq(gone->link.peer_sandbox, i->sandbox) &&
+					    streq(gone->link.peer, link)
+				  : streq(gone->link.name, link))
+			return true;
+	}
+	return false;
+}
+
+static bool is_link_removal(const struct plan_op *op)
+{
+	return op->action == PLAN_REMOVE && op->have->kind == PLAN_LINK && !op->have->link.borrowed;
+}
+
+/* Delete the links of ops i.. that follow one another; returns how many ops that were, or <0. */
+static long remove_links(struct run *r, size_t i)
+{
+	size_t n = 0;
+	char(*names)[IFNAMSIZ];
+	int rc = run_flush(r);
+
+	if (rc < 0)
+		return rc;
+	while (i + n < r->d->n && is_link_removal(&r->d->ops[i + n]))
+		n++;
+	names = calloc(n, IFNAMSIZ);
+	if (!names)
+		return cnm_error_errno(r->err, ENOMEM, "remove links");
+	for (size_t k = 0; k < n; k++) {
+		str_copy(names[k], IFNAMSIZ, r->d->ops[i + k].have->link.name);
+		r->touched[i + k] = true;
+	}
+	if (!r->locked)
+		pthread_mutex_unlock(&r->a->turn);
+	rc = reaper_delete(r->a->reaper, (const char(*)[IFNAMSIZ])names, n, r->err);
+	if (!r->locked)
+		pthread_mutex_lock(&r->a->turn);
+	free(names);
+	return rc < 0 ? rc : (long)n;
+}
+
+/* How a kind is applied: some join the pending batch, the others act at once. */
+static const struct {
+	int (*apply)(struct run *r, size_t i);
+	bool batched;
+} kinds[] = {
+	[PLAN_NETNS] = { apply_netns, false }, [PLAN_FILE] = { apply_file, false },
+	[PLAN_ELEM] = { apply_elem, true },    [PLAN_LINK] = { apply_link, true },
+	[PLAN_PEER] = { apply_peer, true },    [PLAN_SYSCTL] = { apply_sysctl, false },
+	[PLAN_ADDR] = { apply_addr, true },    [PLAN_ROUTE] = { apply_route, true },
+	[PLAN_DNS] = { apply_dns, false },
+};
+
+/* A batched kind names the object of an error itself, since it may be an earlier one's. */
+static int apply_one(struct run *r, size_t i)
+{
+	const struct plan_op *op = &r->d->ops[i];
+	enum plan_kind kind = (op->want ? op->want : op->have)->kind;
+	int rc = kinds[kind].batched ? 0 : run_flush(r);
+
+	if (rc < 0)
+		return rc;
+	rc = kinds[kind].apply(r, i);
+	if (rc < 0 && !kinds[kind].batched)
+		prefix_item(r->err, op);
+	return rc;
+}
+
+static int run_init(struct run *r, struct applier *a, const struct plan_diff *d, bool locked,
+		    struct cnm_error *err)
+{
+	*r = (struct run){ .a = a, .d = d, .locked = locked, .err = err };
+	r->touched = calloc(d->n + 1, sizeof(*r->touched));
+	r->add = calloc(d->n + 1, sizeof(*r->add));
+	r->del = calloc(d->n + 1, sizeof(*r->del));
+	if (!r->touched || !r->add || !r->del)
+		return cnm_error_errno(err, ENOMEM, "carry out the plan");
+	return 0;
+}
+
+static void run_done(struct run *r)
+{
+	while (r->limbo) {
+		struct handle *h = r->limbo;
+
+		r->limbo = h->next;
+		handle_free(h);
+	}
+	nl_batch_free(&r->batch);
+	free(r->msg_op);
+	free(r->touched);
+	free(r->add);
+	free(r->del);
+}
+
+static int run_all(struct run *r)
+{
+	for (size_t i = 0; i < r->d->n; i++) {
+		const struct plan_op *op = &r->d->ops[i];
+		int rc;
+
+		if (op->action == PLAN_REMOVE && is_implied(r->d, op->have))
+			continue;
+		if (is_link_removal(op)) {
+			long n = remove_links(r, i);
+
+			if (n < 0)
+				return (int)n;
+			i += n - 1;
+			continue;
+		}
+		rc = apply_one(r, i);
+		if (rc < 0)
+			return rc;
+	}
+	return run_flush(r);
+}
+
+/* Each op by itself; what cannot be done is told, and the rest goes on. */
+static unsigned run_each(struct run *r)
+{
+	struct cnm_error *first = r->err, e;
+	unsigned failed = 0;
+
+	for (size_t i = 0; i < r->d->n; i++) {
+		const struct plan_op *op = &r->d->ops[i];
+		long rc;
+
+		if (op->action == PLAN_REMOVE && is_implied(r->d, op->have))
+			continue;
+		memset(&e, 0, sizeof(e));
+		r->err = &e;
+		r->n_add = r->n_del = 0;
+		if (is_link_removal(op)) {
+			rc = remove_links(r, i);
+			if (rc > 0)
+				i += rc - 1;
+		} else {
+			rc = apply_one(r, i);
+			if (rc >= 0)
+				rc = run_flush(r);
+		}
+		if (rc < 0 && failed++ == 0 && first)
+			*first = e;
+	}
+	r->err = first;
+	return failed;
+}
+
+/* The reverse of what took effect, last first. */
+static void run_undo(struct run *r)
+{
+	struct plan_diff back = { .ops = calloc(r->d->n + 1, sizeof(*back.ops)) };
+	struct run u;
+
+	nl_batch_reset(&r->batch);
+	for (size_t i = r->d->n; back.ops && i-- > 0;) {
+		const struct plan_op *op = &r->d->ops[i];
+
+		if (r->touched[i])
+			back.ops[back.n++] = (struct plan_op){
+				.action = op->action == PLAN_ADD      ? PLAN_REMOVE
+					  : op->action == PLAN_REMOVE ? PLAN_ADD
+								      : PLAN_CHANGE,
+				.have = op->want,
+				.want = op->have,
+			};
+	}
+	if (!back.ops || run_init(&u, r->a, &back, true, NULL) < 0) {
+		log_err("no memory to undo a failed change; the next comparison mends it");
+		free(back.ops);
+		return;
+	}
+	u.limbo = r->limbo;
+	r->limbo = NULL;
+	struct cnm_error e = { 0 };
+
+	u.err = &e;
+	if (run_each(&u) > 0)
+		log_err("undo of a failed change: %s", e.text);
+	run_done(&u);
+	free(back.ops);
+}
+
+int applier_run(struct applier *a, const struct plan_diff *d, struct cnm_error *err)
+{
+	struct cnm_error own = { 0 };
+	struct run r;
+	int rc;
+
+	err = err ? err : &own;
+	rc = run_init(&r, a, d, false, err);
+	pthread_mutex_lock(&a->turn);
+	if (rc == 0) {
+		rc = run_all(&r);
+		if (rc < 0)
+			run_undo(&r);
+	}
+	for (size_t i = 0; rc == 0 && i < d->n; i++) {
+		const struct plan_item *w = d->ops[i].want;
+
+		if (d->ops[i].action == PLAN_ADD && w->kind == PLAN_PEER)
+			reaper_announce(a->reaper, w->sandbox, w->peer.name, &w->peer.mac,
+					w->peer.announce, w->peer.announce_ms);
+	}
+	pthread_mutex_unlock(&a->turn);
+	run_done(&r);
+	return rc;
+}
+
+unsigned applier_repair(struct applier *a, const struct plan_diff *d, struct cnm_error *err)
+{
+	struct cnm_error own = { 0 };
+	struct run r;
+	unsigned failed = d->n;
+
+	if (run_init(&r, a, d, true, err ? err : &own) == 0)
+		failed = run_each(&r);
+	run_done(&r);
+	return failed;
+}

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* What the files of the applier share. See apply.h for how it works. */
+#ifndef PLAN_APPLY_INTERNAL_H
+#define PLAN_APPLY_INTERNAL_H
+
+#include <pthread.h>
+
+#include "base/list.h"
+#include "base/map.h"
+#include "kernel/netlink.h"
+#include "kernel/netns.h"
+#include "kernel/rtnl.h"
+#include "plan/apply.h"
+
+/* A sandbox as the applier knows it. Everything is opened when first needed. */
+struct handle {
+	char sandbox[ID_SIZE];
+	char *name; /* of its pin */
+	int ns;     /* -1: not open */
+	struct nl *rtnl;
+	int udp, tcp;        /* DNS sockets, -1: none */
+	int nsid;            /* -1: not known */
+	bool own;            /* made by us: goes with all that is in it */
+	struct handle *next; /* in limbo */
+};
+
+struct applier {
+	struct applier_options opt;
+	char table[64];
+	uint32_t group; /* link group of our links; group + 1 is that of doomed ones */
+	pthread_mutex_t turn;
+	struct nl *rtnl;
+	struct nft *nft;
+	struct netns_pool *pool;
+	struct map handles; /* sandbox id -> struct handle */
+	struct reaper *reaper;
+};
+
+/* The handle of a sandbox with its namespace and route socket open, or NULL with err. */
+struct handle *handle_open(struct applier *a, const char *sandbox, struct cnm_error *err);
+struct handle *handle_new(struct applier *a, const char *sandbox, const char *name);
+void handle_free(struct handle *h);
+/* The route socket of a place: "" the host. NULL with err. */
+struct nl *place_rtnl(struct applier *a, const char *sandbox, struct cnm_error *err);
+
+/* One pass over a difference. */
+struct run {
+	struct applier *a;
+	const struct plan_diff *d;
+	bool *touched;        /* ops that took effect, wholly or in part */
+	bool locked;          /* the caller holds the turn: links are deleted in place */
+	struct handle *limbo; /* sandboxes removed by this run, until it cannot fail any more */
+	struct nl *target;    /* socket of the pending batch, NULL: none pending */
+	struct nl_batch batch;
+	size_t *msg_op; /* which op each message of the batch belongs to */
+	size_t msg_cap;
+	unsigned n_marked;          /* messages of the batch that have their op noted */
+	struct nft_elem *add, *del; /* pending element changes */
+	unsigned n_add, n_del;
+	size_t elem_first, elem_last; /* ops they came from */
+	struct {
+		char sandbox[ID_SIZE], name[IFNAMSIZ];
+		int ifindex;
+	} known[8];
+	unsigned n_known;
+	struct cnm_error *err;
+};
+
+/* One interface of a place, by name; remembered for the run. */
+int run_ifindex(struct run *r, const char *sandbox, const char *link, int *ret);
+
+/* Send what is pending. 0, or the negative errno of the first failure with r->err set. */
+int run_flush(struct run *r);
+/* Make `nl` the socket of the batch, sending another socket's first. */
+int run_target(struct run *r, struct nl *nl);
+/* Note that the messages appended since belong to op i. */
+int run_mark(struct run *r, size_t i);
+
+/* apply_link.c: append what makes an op true. 0 or negative errno with r->err set. */
+int apply_link(struct run *r, size_t i);
+int apply_peer(struct run *r, size_t i);
+int apply_addr(struct run *r, size_t i);
+int apply_route(struct run *r, size_t i);
+
+/* reaper.c */
+struct reaper;
+int reaper_new(struct reaper **ret, struct applier *a, struct cnm_error *err);
+void reaper_free(struct reaper *r);
+/* Delete these links of the host and wait until they are gone. Without the turn. */
+int reaper_delete(struct reaper *r, const char (*names)[IFNAMSIZ], unsigned n,
+		  struct cnm_error *err);
+/* Announce a link of a sandbox `times` times, `ms` apart, beginning soon. */
+void reaper_announce(struct reaper *r, const char *sandbox, const char *link,
+		     const struct cnm_mac *mac, unsigned times, unsigned ms);
+
+#endif

@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Links, the ends of veths inside sandboxes, addresses and routes: from plan items to messages.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "plan/apply_internal.h"
+
+static void alias_of(const struct run *r, const struct plan_item *i, char buf[static 128])
+{
+	snprintf(buf, 128, "cnm:%s:%s", r->a->opt.instance, i->owner);
+}
+
+int run_ifindex(struct run *r, const char *sandbox, const char *link, int *ret)
+{
+	struct rtnl_link l;
+	struct nl *nl;
+	int rc;
+
+	for (unsigned i = 0; i < r->n_known; i++) {
+		if (streq(r->known[i].name, link) && streq(r->known[i].sandbox, sandbox)) {
+			*ret = r->known[i].ifindex;
+			return 0;
+		}
+	}
+	rc = run_flush(r);
+	if (rc < 0)
+		return rc;
+	nl = place_rtnl(r->a, sandbox, r->err);
+	if (!nl)
+		return -ENOENT;
+	rc = rtnl_link_by_name(nl, link, &l, r->err);
+	if (rc == -ENODEV)
+		cnm_error_set(r->err, CNM_E_INTERNAL, "there is no link %s %s%.12s", link,
+			      sandbox[0] ? "in sandbox " : "on the host", sandbox);
+	if (rc < 0)
+		return rc;
+	if (r->n_known < sizeof(r->known) / sizeof(r->known[0])) {
+		str_copy(r->known[r->n_known].sandbox, ID_SIZE, sandbox);
+		str_copy(r->known[r->n_known].name, IFNAMSIZ, link);
+		r->known[r->n_known++].ifindex = l.ifindex;
+	}
+	*ret = l.ifindex;
+	return 0;
+}
+
+/* ---- links */
+
+static void new_bridge(struct run *r, const struct plan_item *w)
+{
+	rtnl_put_new_link(&r->batch, &(struct rtnl_new_link){
+					     .name = w->link.name,
+					     .kind = RTNL_BRIDGE,
+					     .mac = w->link.mac,
+					     .mtu = w->link.mtu,
+					     .group = r->a->group,
+					     .up = true,
+					     .no_addrgen = true,
+				     });
+}
+
+static void new_veth(struct run *r, const struct plan_item *w, int master, int ns)
+{
+	rtnl_put_new_link(&r->batch, &(struct rtnl_new_link){
+					     .name = w->link.name,
+					     .kind = RTNL_VETH,
+					     .mac = w->link.mac,
+					     .mtu = w->link.mtu,
+					     .group = r->a->group,
+					     .master = master,
+					     .up = true,
+					     .no_addrgen = true,
+					     .peer_name = w->link.peer,
+					     .peer_ns = ns,
+					     .peer_mac = w->link.peer_mac,
+				     });
+}
+
+static int link_add(struct run *r, size_t i)
+{
+	const struct plan_item *w = r->d->ops[i].want;
+	struct handle *h = NULL;
+	char alias[128];
+	int master = 0, rc;
+
+	if (w->link.master[0] && (rc = run_ifindex(r, "", w->link.master, &master)) < 0)
+		return rc;
+	if (w->link.type == PLAN_VETH && !(h = handle_open(r->a, w->link.peer_sandbox, r->err)))
+		return -ENOENT;
+	rc = run_target(r, r->a->rtnl);
+	if (rc < 0)
+		return rc;
+	if (w->link.type == PLAN_BRIDGE)
+		new_bridge(r, w);
+	else
+		new_veth(r, w, master, h->ns);
+	/* It must be ours before anything is said of it by its name: a batch goes on after EEXIST.
+	 */
+	if ((rc = run_mark(r, i)) < 0 || (rc = run_flush(r)) < 0 ||
+	    (rc = run_target(r, r->a->rtnl)) < 0)
+		return rc;
+	alias_of(r, w, alias);
+	rtnl_put_set_link(&r->batch,
+			  &(struct rtnl_set_link){ .name = w->link.name, .alias = alias });
+	return 0;
+}
+
+static int link_change(struct run *r, const struct plan_item *w)
+{
+	struct rtnl_set_link set = {
+		.mac = w->link.mac,
+		.mtu = w->link.mtu,
+		.up = 1,
+		.no_addrgen = true,
+		.set_bridge = w->link.type == PLAN_BRIDGE,
+	};
+	char alias[128];
+	int rc;
+
+	rc = run_ifindex(r, "", w->link.name, &set.ifindex);
+	if (rc == 0 && w->link.master[0]) {
+		set.set_master = true;
+		rc = run_ifindex(r, "", w->link.master, &set.master);
+	}
+	if (rc == 0)
+		rc = run_target(r, r->a->rtnl);
+	if (rc < 0)
+		return rc;
+	alias_of(r, w, alias);
+	set.alias = alias;
+	rtnl_put_set_link(&r->batch, &set);
+	return 0;
+}
+
+/* A veth whose other end is not where it should be is made anew. */
+static bool is_broken(const struct plan_item *have)
+{
+	return have->link.type == PLAN_VETH && !have->link.peer[0];
+}
+
+static int link_renew(struct run *r, size_t i)
+{
+	const struct plan_op *op = &r->d->ops[i];
+	int ifindex, rc = run_ifindex(r, "", op->have->link.name, &ifindex);
+
+	if (rc == 0)
+		rc = run_target(r, r->a->rtnl);
+	if (rc < 0)
+		return rc;
+	rtnl_put_del_link(&r->batch, ifindex);
+	r->n_known = 0;
+	rc = run_mark(r, i);
+	return rc < 0 ? rc : link_add(r, i);
+}
+
+int apply_link(struct run *r, size_t i)
+{
+	const struct plan_op *op = &r->d->ops[i];
+	int rc = 0;
+
+	if (op->action == PLAN_REMOVE) /* of a borrowed bridge: not ours to remove */
+		return 0;
+	if (op->want->link.borrowed) {
+		int ifindex;
+
+		return run_ifindex(r, "", op->want->link.name, &ifindex);
+	}
+	if (op->action == PLAN_ADD)
+		rc = link_add(r, i);
+	else
+		rc = is_broken(op->have) ? link_renew(r, i) : link_change(r, op->want);
+	return rc < 0 ? rc : run_mark(r, i);
+}
+
+int apply_peer(struct run *r, size_t i)
+{
+	const struct plan_item *w = r->d->ops[i].want;
+	struct rtnl_set_link set = { .up = 1, .arp_notify = 1 };
+	struct nl *nl;
+	char alias[128];
+	int rc;
+
+	if (!w) /* goes with the other end */
+		return 0;
+	rc = run_ifindex(r, w->sandbox, w->peer.name, &set.ifindex);
+	if (rc < 0)
+		return rc;
+	nl = place_rtnl(r->a, w->sandbox, r->err);
+	if (!nl)
+		return -ENOENT;
+	rc = run_target(r, nl);
+	if (rc < 0)
+		return rc;
+	alias_of(r, w, alias);
+	set.alias = alias;
+	set.mtu = w->peer.mtu;
+	set.no_addrgen = w->peer.no_ipv6;
+	if (r->d->ops[i].action == PLAN_CHANGE)
+		set.mac = w->peer.mac;
+	rtnl_put_set_link(&r->batch, &set);
+	return run_mark(r, i);
+}
+
+int apply_addr(struct run *r, size_t i)
+{
+	const struct plan_op *op = &r->d->ops[i];
+	const struct plan_item *item = op->want ? op->want : op->have;
+	struct nl *nl;
+	int ifindex, rc = run_ifindex(r, item->sandbox, item->addr.link, &ifindex);
+
+	if (rc == -ENODEV && !op->want)
+		return 0;
+	if (rc < 0)
+		return rc;
+	nl = place_rtnl(r->a, item->sandbox, r->err);
+	if (!nl)
+		return -ENOENT;
+	rc = run_target(r, nl);
+	if (rc < 0)
+		return rc;
+	rtnl_put_addr(&r->batch, op->want != NULL, ifindex, &item->addr.addr, true);
+	return run_mark(r, i);
+}
+
+int apply_route(struct run *r, size_t i)
+{
+	const struct plan_op *op = &r->d->ops[i];
+	const struct plan_item *item = op->want ? op->want : op->have;
+	struct rtnl_route route = { .dst = item->route.dst, .gateway = item->route.gateway };
+	struct nl *nl;
+	int rc = run_ifindex(r, item->sandbox, item->route.link, &route.ifindex);
+
+	if (rc == -ENODEV && !op->want)
+		return 0;
+	if (rc < 0)
+		return rc;
+	nl = place_rtnl(r->a, item->sandbox, r->err);
+	if (!nl)
+		return -ENOENT;
+	rc = run_target(r, nl);
+	if (rc < 0)
+		return rc;
+	rtnl_put_route(&r->batch, op->want != NULL, &route);
+	return run_mark(r, i);
+}

@@ -1,0 +1,488 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Reading the kernel back into a plan. Guided by what is wanted: an item that is there becomes a
+ * copy of the wanted one with the attributes that deviate put in, so that what is not compared (an
+ * MTU nobody asked for) never differs. What bears our mark and nobody wants comes in besides.
+ *
+ * A veth is looked at from its sandbox: both ends belong together, and one whose other end is not
+ * where it should be is "broken" (its peer's name is empty) and made anew.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "plan/apply_internal.h"
+
+/* What one namespace has. Arrays grow by doubling. */
+struct seen {
+	struct rtnl_link *links;
+	unsigned n_links, cap_links;
+	struct seen_addr {
+		int ifindex;
+		struct cnm_prefix addr;
+	} * addrs;
+	unsigned n_addrs, cap_addrs;
+	struct rtnl_route *routes;
+	unsigned n_routes, cap_routes;
+};
+
+static void seen_free(struct seen *s)
+{
+	free(s->links);
+	free(s->addrs);
+	free(s->routes);
+}
+
+static void *grow(void *array, unsigned n, unsigned *cap, size_t size)
+{
+	unsigned c = *cap ? *cap * 2 : 16;
+	void *p;
+
+	if (n < *cap)
+		return array;
+	p = reallocarray(array, c, size);
+	if (p)
+		*cap = c;
+	return p;
+}
+
+static int see_link(const struct rtnl_link *l, void *arg)
+{
+	struct seen *s = arg;
+	struct rtnl_link *p = grow(s->links, s->n_links, &s->cap_links, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	s->links = p;
+	s->links[s->n_links++] = *l;
+	return 0;
+}
+
+static int see_addr(int ifindex, const struct cnm_prefix *addr, uint8_t scope, uint32_t flags,
+		    void *arg)
+{
+	struct seen *s = arg;
+	struct seen_addr *p = grow(s->addrs, s->n_addrs, &s->cap_addrs, sizeof(*p));
+
+	if (!p)
+		return -ENOMEM;
+	s->addrs = p;
+	s->addrs[s->n_addrs++] = (struct seen_addr){ .ifindex = ifindex, .addr = *addr };
+	return 0;
+}
+
+static int see_route(const struct rtnl_route *r, void *arg)
+{
+	struct seen *s = arg;
+	struct rtnl_route *p;
+
+	if (r->protocol != RTNL_PROTO_CNM)
+		return 0;
+	p = grow(s->routes, s->n_routes, &s->cap_routes, sizeof(*p));
+	if (!p)
+		return -ENOMEM;
+	s->routes = p;
+	s->routes[s->n_routes++] = *r;
+	return 0;
+}
+
+static void unsee_links(void *arg)
+{
+	((struct seen *)arg)->n_links = 0;
+}
+
+static void unsee_addrs(void *arg)
+{
+	((struct seen *)arg)->n_addrs = 0;
+}
+
+static void unsee_routes(void *arg)
+{
+	((struct seen *)arg)->n_routes = 0;
+}
+
+static int see(struct nl *nl, struct seen *s, struct cnm_error *err)
+{
+	int rc = rtnl_links(nl, see_link, unsee_links, s, err);
+
+	if (rc == 0)
+		rc = rtnl_addrs(nl, see_addr, unsee_addrs, s, err);
+	if (rc == 0)
+		rc = rtnl_routes(nl, see_route, unsee_routes, s, err);
+	return rc;
+}
+
+static const struct rtnl_link *link_named(const struct seen *s, const char *name)
+{
+	for (unsigned i = 0; i < s->n_links; i++)
+		if (streq(s->links[i].name, name))
+			return &s->links[i];
+	return NULL;
+}
+
+static const struct rtnl_link *link_at(const struct seen *s, int ifindex)
+{
+	for (unsigned i = 0; i < s->n_links; i++)
+		if (s->links[i].ifindex == ifindex)
+			return &s->links[i];
+	return NULL;
+}
+
+/* ---- one item each: append what there is of `w` to `have` */
+
+struct dump {
+	struct applier *a;
+	const struct plan *want;
+	const char *place;
+	struct seen seen;
+	struct plan *have;
+};
+
+static struct plan_item *copy_of(struct dump *d, const struct plan_item *w)
+{
+	struct plan_item *i = plan_add(d->have, w->kind, w->sandbox, w->owner);
+
+	if (i)
+		*i = *w;
+	return i;
+}
+
+static bool is_marked(const struct dump *d, const struct rtnl_link *l, char owner[static ID_SIZE])
+{
+	char prefix[64];
+	const char *id;
+
+	snprintf(prefix, sizeof(prefix), "cnm:%s:", d->a->opt.instance);
+	id = str_after(l->alias, prefix);
+	str_copy(owner, ID_SIZE, id ? id : "");
+	return id || l->group == d->a->group || l->group == d->a->group + 1;
+}
+
+/* Attributes of a link that is there, as the plan would say them. */
+static void deviate(const struct dump *d, struct plan_item *i, const struct rtnl_link *l)
+{
+	const struct rtnl_link *master = l->master ? link_at(&d->seen, l->master) : NULL;
+	char owner[ID_SIZE];
+
+	if (i->link.borrowed)
+		return;
+	if (mac_is_set(&i->link.mac))
+		i->link.mac = l->mac;
+	if (i->link.mtu)
+		i->link.mtu = l->mtu;
+	if (!is_marked(d, l, owner) || !l->up)
+		i->link.mac = (struct cnm_mac){ 0 }; /* differs: asserted again with the rest */
+	if (i->link.master[0] && !d->place[0] && (!master || !streq(master->name, i->link.master)))
+		i->link.master[0] = 0;
+}
+
+static void dump_bridge(struct dump *d, const struct plan_item *w)
+{
+	const struct rtnl_link *l = link_named(&d->seen, w->link.name);
+	struct plan_item *i;
+
+	if (!l || l->kind != RTNL_BRIDGE || !(i = copy_of(d, w)))
+		return;
+	deviate(d, i, l);
+	if (!w->link.borrowed && (l->br_stp || l->br_forward_delay || l->br_mcast_snooping))
+		i->link.mac = (struct cnm_mac){ 0 };
+}
+
+static int dump_veth(struct dump *d, const struct plan_item *w, struct cnm_error *err)
+{
+	const struct rtnl_link *peer = link_named(&d->seen, w->link.peer);
+	struct rtnl_link l, master;
+	struct plan_item *i;
+	int rc = rtnl_link_by_name(d->a->rtnl, w->link.name, &l, err);
+
+	if (rc == -ENODEV)
+		return 0;
+	if (rc < 0)
+		return rc;
+	if (l.kind != RTNL_VETH || !(i = copy_of(d, w)))
+		return 0;
+	deviate(d, i, &l);
+	if (!peer || peer->ifindex != l.peer)
+		i->link.peer[0] = 0;
+	if (w->link.master[0] &&
+	    (rtnl_link_by_name(d->a->rtnl, w->link.master, &master, NULL) < 0 ||
+	     master.ifindex != l.master))
+		i->link.master[0] = 0;
+	return 0;
+}
+
+static void dump_peer(struct dump *d, const struct plan_item *w)
+{
+	const struct rtnl_link *l = link_named(&d->seen, w->peer.name);
+	struct plan_item *i;
+
+	if (!l || !(i = copy_of(d, w)))
+		return;
+	i->peer.mac = l->up ? l->mac : (struct cnm_mac){ 0 };
+	if (i->peer.mtu)
+		i->peer.mtu = l->mtu;
+}
+
+static void dump_addr(struct dump *d, const struct plan_item *w)
+{
+	const struct rtnl_link *l = link_named(&d->seen, w->addr.link);
+
+	for (unsigned i = 0; l && i < d->seen.n_addrs; i++) {
+		if (d->seen.addrs[i].ifindex == l->ifindex &&
+		    prefix_eq(&d->seen.addrs[i].addr, &w->addr.addr)) {
+			copy_of(d, w);
+			return;
+		}
+	}
+}
+
+/* The routes with our mark: wanted ones with their attributes, others to be removed. */
+static void dump_routes(struct dump *d)
+{
+	for (unsigned i = 0; i < d->seen.n_routes; i++) {
+		const struct rtnl_route *r = &d->seen.routes[i];
+		const struct rtnl_link *l = link_at(&d->seen, r->ifindex);
+		struct plan_item *it;
+
+		if (!l)
+			continue;
+		it = plan_add(d->have, PLAN_ROUTE, d->place, "");
+		if (!it)
+			return;
+		it->route.dst = r->dst;
+		it->route.gateway = r->gateway;
+		str_copy(it->route.link, sizeof(it->route.link), l->name);
+	}
+}
+
+static int dump_sysctl(struct dump *d, const struct plan_item *w)
+{
+	struct handle *h = w->sandbox[0] ? handle_open(d->a, w->sandbox, NULL) : NULL;
+	struct plan_item *i;
+	char value[256];
+
+	if (w->sandbox[0] && !h)
+		return 0;
+	if (sysctl_read(h ? h->ns : -1, w->sysctl.path, value, sizeof(value), NULL) < 0)
+		return 0;
+	if (!(i = copy_of(d, w)))
+		return -ENOMEM;
+	i->sysctl.path = strdup(w->sysctl.path);
+	i->sysctl.value = strdup(value);
+	return i->sysctl.path && i->sysctl.value ? 0 : -ENOMEM;
+}
+
+static int dump_file(struct dump *d, const struct plan_item *w)
+{
+	_close_ int fd = open(w->file.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct plan_item *i;
+	char *text;
+	ssize_t n;
+
+	if (fd < 0)
+		return 0;
+	text = calloc(1, 65536);
+	n = text ? read(fd, text, 65535) : -1;
+	if (n < 0) {
+		free(text);
+		return text ? 0 : -ENOMEM;
+	}
+	text[n] = 0;
+	i = copy_of(d, w);
+	if (!i) {
+		free(text);
+		return -ENOMEM;
+	}
+	i->file.path = strdup(w->file.path);
+	i->file.content = realloc(text, n + 1);
+	return i->file.path ? 0 : -ENOMEM;
+}
+
+/* Is the namespace pinned where it should be? */
+static int dump_netns(struct dump *d, const struct plan_item *w)
+{
+	struct handle *h = handle_open(d->a, w->sandbox, NULL);
+	uint64_t dev, ino, pin_dev, pin_ino;
+	struct plan_item *i;
+	char path[512];
+	_close_ int pin = -1;
+
+	snprintf(path, sizeof(path), "%s/%s", d->a->opt.netns_dir, w->netns.name);
+	if (!h || netns_open_path(path, &pin, NULL) < 0 || netns_inode(h->ns, &dev, &ino) < 0 ||
+	    netns_inode(pin, &pin_dev, &pin_ino) < 0 || dev != pin_dev || ino != pin_ino)
+		return 0;
+	if (!(i = copy_of(d, w)))
+		return -ENOMEM;
+	i->netns.name = strdup(w->netns.name);
+	i->netns.source = strdup(w->netns.source);
+	return i->netns.name && i->netns.source ? 0 : -ENOMEM;
+}
+
+static void dump_dns(struct dump *d, const struct plan_item *w)
+{
+	struct handle *h = handle_open(d->a, w->sandbox, NULL);
+
+	if (h && h->udp >= 0 && netns_dns_table_check(h->ns, h->udp, h->tcp, NULL) == 1)
+		copy_of(d, w);
+}
+
+static int dump_item(struct dump *d, const struct plan_item *w, struct cnm_error *err)
+{
+	switch (w->kind) {
+	case PLAN_NETNS:
+		return dump_netns(d, w);
+	case PLAN_FILE:
+		return dump_file(d, w);
+	case PLAN_SYSCTL:
+		return dump_sysctl(d, w);
+	case PLAN_LINK:
+		if (w->link.type == PLAN_VETH)
+			return dump_veth(d, w, err);
+		dump_bridge(d, w);
+		return 0;
+	case PLAN_PEER:
+		dump_peer(d, w);
+		return 0;
+	case PLAN_ADDR:
+		dump_addr(d, w);
+		return 0;
+	case PLAN_DNS:
+		dump_dns(d, w);
+		return 0;
+	case PLAN_ELEM:  /* dumped as a whole */
+	case PLAN_ROUTE: /* likewise */
+	case PLAN_N_KINDS:
+		return 0;
+	}
+	return 0;
+}
+
+/* ---- what is ours and unwanted */
+
+static int add_elem(const struct nft_elem *e, void *arg)
+{
+	struct dump *d = arg;
+	struct plan_item *i = plan_add(d->have, PLAN_ELEM, NULL, "");
+
+	if (!i)
+		return -ENOMEM;
+	i->elem = *e;
+	return 0;
+}
+
+/* Marked links that no item of the whole plan names. */
+static int dump_stray_links(struct dump *d)
+{
+	struct map wanted = { 0 };
+	int rc = 0;
+
+	for (size_t i = 0; i < d->want->n && rc != -ENOMEM; i++)
+		if (d->want->items[i].kind == PLAN_LINK)
+			rc = map_add(&wanted, d->want->items[i].link.name,
+				     (void *)&d->want->items[i]);
+	for (unsigned i = 0; i < d->seen.n_links && rc != -ENOMEM; i++) {
+		const struct rtnl_link *l = &d->seen.links[i];
+		struct plan_item *it;
+		char owner[ID_SIZE];
+
+		if (!is_marked(d, l, owner) || map_get(&wanted, l->name))
+			continue;
+		it = plan_add(d->have, PLAN_LINK, NULL, owner);
+		if (!it)
+			break;
+		str_copy(it->link.name, sizeof(it->link.name), l->name);
+		it->link.type = l->kind == RTNL_BRIDGE ? PLAN_BRIDGE : PLAN_VETH;
+		it->link.mac = l->mac;
+	}
+	map_free(&wanted);
+	return rc == -ENOMEM ? rc : 0;
+}
+
+/* What is in one directory of run_dir/sandboxes. */
+static void dump_files_of(struct dump *d, const char *id)
+{
+	char dir[400], path[900];
+	struct dirent *f;
+	DIR *in;
+
+	snprintf(dir, sizeof(dir), "%s/sandboxes/%s", d->a->opt.run_dir, id);
+	in = opendir(dir);
+	while (in && (f = readdir(in))) {
+		snprintf(path, sizeof(path), "%s/%s", dir, f->d_name);
+		if (f->d_name[0] != '.')
+			plan_add_file(d->have, "", id, path, strdup(""));
+	}
+	if (in)
+		closedir(in);
+}
+
+/* Files of sandboxes that are not known (any more). */
+static void dump_stray_files(struct dump *d)
+{
+	char dir[400];
+	struct dirent *sub;
+	DIR *top;
+
+	snprintf(dir, sizeof(dir), "%s/sandboxes", d->a->opt.run_dir);
+	top = opendir(dir);
+	while (top && (sub = readdir(top)))
+		if (id_is_valid(sub->d_name) && !map_get(&d->a->handles, sub->d_name))
+			dump_files_of(d, sub->d_name);
+	if (top)
+		closedir(top);
+}
+
+static bool belongs(const struct plan_item *i, const char *place)
+{
+	if (i->kind == PLAN_LINK && i->link.type == PLAN_VETH)
+		return place[0] && streq(i->link.peer_sandbox, place);
+	return streq(i->sandbox, place);
+}
+
+static int dump_place(struct dump *d, struct cnm_error *err)
+{
+	struct nl *nl = d->place[0] && !map_get(&d->a->handles, d->place)
+				? NULL
+				: place_rtnl(d->a, d->place, NULL);
+	int rc = nl ? see(nl, &d->seen, err) : 0;
+
+	for (size_t i = 0; rc == 0 && i < d->want->n; i++)
+		if (belongs(&d->want->items[i], d->place))
+			rc = dump_item(d, &d->want->items[i], err);
+	if (rc == 0)
+		dump_routes(d);
+	if (rc < 0 || d->place[0])
+		return rc;
+	rc = applier_ruleset_loaded(d->a, err);
+	if (rc == 1)
+		rc = nft_dump(d->a->nft, add_elem, d, err);
+	if (rc == 0)
+		rc = dump_stray_links(d);
+	dump_stray_files(d);
+	return rc;
+}
+
+int applier_dump(struct applier *a, const struct plan *want, const char *place, struct plan *ret,
+		 struct cnm_error *err)
+{
+	struct plan have = { 0 };
+	struct dump d = { .a = a, .want = want, .place = place, .have = &have };
+	int rc = dump_place(&d, err);
+
+	seen_free(&d.seen);
+	if (rc == 0)
+		rc = plan_check(&have, err);
+	if (rc < 0) {
+		plan_free(&have);
+		return rc == -ENOMEM && err ? cnm_error_errno(err, ENOMEM, "read the kernel back")
+					    : rc;
+	}
+	*ret = have;
+	return 0;
+}

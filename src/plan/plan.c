@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Plans as data: building, and their text. See plan.h.
+ */
+#include "plan/plan.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void item_release(struct plan_item *i)
+{
+	switch (i->kind) {
+	case PLAN_FILE:
+		free(i->file.path);
+		free(i->file.content);
+		break;
+	case PLAN_SYSCTL:
+		free(i->sysctl.path);
+		free(i->sysctl.value);
+		break;
+	case PLAN_NETNS:
+		free(i->netns.name);
+		free(i->netns.source);
+		break;
+	case PLAN_ELEM:
+	case PLAN_LINK:
+	case PLAN_PEER:
+	case PLAN_ADDR:
+	case PLAN_ROUTE:
+	case PLAN_DNS:
+	case PLAN_N_KINDS:
+		break;
+	}
+}
+
+void plan_free(struct plan *p)
+{
+	for (size_t i = 0; i < p->n; i++)
+		item_release(&p->items[i]);
+	free(p->items);
+	memset(p, 0, sizeof(*p));
+}
+
+int plan_check(const struct plan *p, struct cnm_error *err)
+{
+	return p->failed ? cnm_error_errno(err, ENOMEM, "make the plan") : 0;
+}
+
+struct plan_item *plan_add(struct plan *p, enum plan_kind kind, const char *sandbox,
+			   const char *owner)
+{
+	struct plan_item *i;
+
+	if (p->n == p->cap) {
+		size_t cap = p->cap ? p->cap * 2 : 16;
+		struct plan_item *items = reallocarray(p->items, cap, sizeof(*items));
+
+		if (!items) {
+			p->failed = true;
+			return NULL;
+		}
+		p->items = items;
+		p->cap = cap;
+	}
+	i = &p->items[p->n++];
+	memset(i, 0, sizeof(*i));
+	i->kind = kind;
+	if (sandbox)
+		str_copy(i->sandbox, sizeof(i->sandbox), sandbox);
+	str_copy(i->owner, sizeof(i->owner), owner);
+	return i;
+}
+
+void plan_add_addr(struct plan *p, const char *sandbox, const char *owner, const char *link,
+		   const struct cnm_ip *ip, unsigned len)
+{
+	struct plan_item *i = plan_add(p, PLAN_ADDR, sandbox, owner);
+
+	if (!i)
+		return;
+	str_copy(i->addr.link, sizeof(i->addr.link), link);
+	i->addr.addr = (struct cnm_prefix){ .ip = *ip, .len = len };
+}
+
+void plan_add_sysctl(struct plan *p, const char *sandbox, const char *owner, const char *path,
+		     const char *value)
+{
+	struct plan_item *i = plan_add(p, PLAN_SYSCTL, sandbox, owner);
+
+	if (!i)
+		return;
+	i->sysctl.path = strdup(path);
+	i->sysctl.value = strdup(value);
+	p->failed |= !i->sysctl.path || !i->sysctl.value;
+}
+
+void plan_add_file(struct plan *p, const char *sandbox, const char *owner, const char *path,
+		   char *content)
+{
+	struct plan_item *i = plan_add(p, PLAN_FILE, sandbox, owner);
+
+	if (!i) {
+		free(content);
+		return;
+	}
+	i->file.path = strdup(path);
+	i->file.content = content;
+	p->failed |= !i->file.path || !content;
+}
+
+struct nft_elem *plan_add_elem_raw(struct plan *p, const char *owner, const char *set)
+{
+	struct plan_item *i = plan_add(p, PLAN_ELEM, NULL, owner);
+
+	if (!i)
+		return NULL;
+	i->elem.set = nft_set_by_name(set)->name;
+	return &i->elem;
+}
+
+void plan_add_elem(struct plan *p, const char *owner, const char *set, const char *ifname)
+{
+	struct nft_elem *e = plan_add_elem_raw(p, owner, set);
+
+	if (!e)
+		return;
+	e->key[0].type = NFT_T_IFNAME;
+	str_copy(e->key[0].ifname, sizeof(e->key[0].ifname), ifname);
+}
+
+void plan_move(struct plan *dst, struct plan *src)
+{
+	dst->failed |= src->failed;
+	for (size_t k = 0; k < src->n; k++) {
+		struct plan_item *i = plan_add(dst, src->items[k].kind, NULL, "");
+
+		if (i)
+			*i = src->items[k];
+		else
+			item_release(&src->items[k]);
+	}
+	free(src->items);
+	memset(src, 0, sizeof(*src));
+}
+
+const char *plan_kind_name(enum plan_kind kind)
+{
+	static const char *const names[] = { "netns",  "file", "element", "link", "peer",
+					     "sysctl", "addr", "route",   "dns" };
+	_Static_assert(sizeof(names) / sizeof(*names) == PLAN_N_KINDS, "one a kind");
+
+	return names[kind];
+}
+
+void plan_item_key(const struct plan_item *i, struct strbuf *b)
+{
+	char buf[PREFIX_STR];
+
+	strbuf_add(b, plan_kind_name(i->kind));
+	strbuf_add(b, " ");
+	switch (i->kind) {
+	case PLAN_NETNS:
+		strbuf_add(b, i->netns.name);
+		break;
+	case PLAN_FILE:
+		strbuf_add(b, i->file.path);
+		break;
+	case PLAN_ELEM:
+		strbuf_addf(b, "%s { ", i->elem.set);
+		nft_elem_key_text(&i->elem, b);
+		strbuf_add(b, " }");
+		break;
+	case PLAN_LINK:
+		strbuf_add(b, i->link.name);
+		break;
+	case PLAN_PEER:
+		strbuf_add(b, i->peer.name);
+		break;
+	case PLAN_SYSCTL:
+		strbuf_add(b, i->sysctl.path);
+		break;
+	case PLAN_ADDR:
+		strbuf_addf(b, "%s on %s", prefix_format(&i->addr.addr, buf), i->addr.link);
+		break;
+	case PLAN_ROUTE:
+		if (i->route.dst.len == 0)
+			strbuf_addf(b, "default (%s)",
+				    ip_bits(&i->route.dst.ip) == 32 ? "IPv4" : "IPv6");
+		else
+			strbuf_add(b, prefix_format(&i->route.dst, buf));
+		break;
+	case PLAN_DNS:
+		strbuf_add(b, "127.0.0.11");
+		break;
+	case PLAN_N_KINDS:
+		break;
+	}
+}
+
+/* Enough of a content to tell two apart in a line. */
+static void content_digest(const char *s, struct strbuf *b)
+{
+	uint64_t h = 14695981039346656037u;
+	size_t n = 0;
+
+	for (; s[n]; n++)
+		h = (h ^ (unsigned char)s[n]) * 1099511628211u;
+	strbuf_addf(b, "%zu bytes, digest %016llx", n, (unsigned long long)h);
+}
+
+static void link_attrs(const struct plan_link *l, struct strbuf *b)
+{
+	char buf[MAC_STR];
+
+	strbuf_add(b, l->type == PLAN_BRIDGE ? "bridge" : "veth");
+	if (l->borrowed)
+		strbuf_add(b, " borrowed");
+	if (mac_is_set(&l->mac))
+		strbuf_addf(b, " mac %s", mac_format(&l->mac, buf));
+	if (l->mtu)
+		strbuf_addf(b, " mtu %u", l->mtu);
+	if (l->master[0])
+		strbuf_addf(b, " port of %s", l->master);
+	if (l->type == PLAN_VETH)
+		strbuf_addf(b, " to %s in sandbox %.12s", l->peer, l->peer_sandbox);
+	strbuf_add(b, " up");
+}
+
+void plan_item_attrs(const struct plan_item *i, struct strbuf *b)
+{
+	char buf[IP_STR];
+
+	switch (i->kind) {
+	case PLAN_NETNS:
+		strbuf_add(b, i->netns.source);
+		break;
+	case PLAN_FILE:
+		content_digest(i->file.content, b);
+		break;
+	case PLAN_ELEM:
+		nft_elem_data_text(&i->elem, b);
+		break;
+	case PLAN_LINK:
+		link_attrs(&i->link, b);
+		break;
+	case PLAN_PEER:
+		strbuf_addf(b, "mac %s", mac_format(&i->peer.mac, buf));
+		if (i->peer.mtu)
+			strbuf_addf(b, " mtu %u", i->peer.mtu);
+		strbuf_add(b, " up");
+		break;
+	case PLAN_SYSCTL:
+		strbuf_add(b, i->sysctl.value);
+		break;
+	case PLAN_ROUTE:
+		if (ip_is_set(&i->route.gateway))
+			strbuf_addf(b, "via %s ", ip_format(&i->route.gateway, buf));
+		strbuf_addf(b, "dev %s", i->route.link);
+		break;
+	case PLAN_DNS:
+		strbuf_add(b, "served");
+		break;
+	case PLAN_ADDR:
+	case PLAN_N_KINDS:
+		break;
+	}
+}
+
+/* One line without newline: where, key, attributes. */
+static void item_line(const struct plan_item *i, struct strbuf *b)
+{
+	if (i->sandbox[0])
+		strbuf_addf(b, "sandbox %.12s: ", i->sandbox);
+	else
+		strbuf_add(b, "host: ");
+	plan_item_key(i, b);
+	if (i->kind != PLAN_ADDR) {
+		strbuf_add(b, ": ");
+		plan_item_attrs(i, b);
+	}
+}
+
+char *plan_text(const struct plan *p)
+{
+	struct strbuf b = { 0 };
+
+	for (size_t i = 0; i < p->n; i++) {
+		item_line(&p->items[i], &b);
+		strbuf_add(&b, "\n");
+	}
+	return strbuf_take(&b);
+}
+
+char *plan_diff_text(const struct plan_diff *d)
+{
+	static const char *const signs[] = { "- ", "~ ", "+ " };
+	struct strbuf b = { 0 };
+
+	for (size_t i = 0; i < d->n; i++) {
+		const struct plan_op *op = &d->ops[i];
+
+		strbuf_add(&b, signs[op->action]);
+		item_line(op->want ? op->want : op->have, &b);
+		strbuf_add(&b, "\n");
+	}
+	return strbuf_take(&b);
+}

@@ -1,0 +1,148 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A plan: the kernel objects that must exist, in the order in which they are made. Pure data; the
+ * functions here do no I/O. What carries plans out is apply.h, what reads the kernel back into the
+ * same form is dump.h.
+ *
+ * An item has a kind, a place (the host or a sandbox), a key that is unique among its kind and
+ * place, and attributes. Key and attributes have a text form: two items with the same key are the
+ * same object, and they agree when their attribute text agrees. Everything else follows from that:
+ * the difference of two plans, --dry-run, doctor, and the tests that compare plans.
+ *
+ * How an object is known to be cnm's: a link by its alias "cnm:<instance>:<id>", a route by its
+ * protocol number, a firewall element by its table, a pinned namespace and files by their row.
+ * Nothing without the mark is ever removed. Addresses and sysctls are only asserted, never removed
+ * from a link that stays: what a user adds by hand to a sandbox is left alone.
+ */
+#ifndef PLAN_PLAN_H
+#define PLAN_PLAN_H
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/addr.h"
+#include "base/id.h"
+#include "base/str.h"
+#include "kernel/nft.h"
+
+enum plan_kind {
+	PLAN_NETNS,  /* a sandbox's namespace, pinned under its name */
+	PLAN_FILE,   /* a file with this content */
+	PLAN_ELEM,   /* an element of the fixed firewall ruleset */
+	PLAN_LINK,   /* a link on the host; a veth brings its other end with it */
+	PLAN_PEER,   /* the end of a veth inside a sandbox */
+	PLAN_SYSCTL, /* a value below /proc/sys */
+	PLAN_ADDR,
+	PLAN_ROUTE,
+	PLAN_DNS, /* the DNS sockets of a sandbox and the table that leads to them */
+	PLAN_N_KINDS
+};
+
+enum plan_link_type { PLAN_BRIDGE, PLAN_VETH };
+
+struct plan_link {
+	char name[IFNAMSIZ];
+	enum plan_link_type type;
+	bool borrowed; /* an existing bridge of the user's: never made, changed or removed */
+	struct cnm_mac mac;
+	unsigned mtu; /* 0: the kernel's default, not compared */
+	char master[IFNAMSIZ];
+	char peer[IFNAMSIZ];        /* veth: name of the other end ... */
+	char peer_sandbox[ID_SIZE]; /* ... and the sandbox it is born in */
+	struct cnm_mac peer_mac;
+};
+
+struct plan_item {
+	enum plan_kind kind;
+	char sandbox[ID_SIZE]; /* "" for the host */
+	char owner[ID_SIZE];   /* id of the network, endpoint or sandbox it belongs to */
+	union {
+		struct plan_link link;
+		struct {
+			char name[IFNAMSIZ];
+			struct cnm_mac mac;
+			unsigned mtu;
+			bool no_ipv6; /* no link-local address */
+			unsigned announce,
+				announce_ms; /* not compared: how often it makes itself known */
+		} peer;
+		struct {
+			char link[IFNAMSIZ];
+			struct cnm_prefix addr;
+		} addr;
+		struct {
+			char link[IFNAMSIZ];
+			struct cnm_prefix dst;
+			struct cnm_ip gateway; /* unset: on-link */
+		} route;
+		struct {
+			char *path, *value; /* path relative to /proc/sys */
+		} sysctl;
+		struct nft_elem elem;
+		struct {
+			char *path, *content;
+		} file;
+		struct {
+			char *name;   /* of the pin */
+			char *source; /* "new", "host", or the path of an adopted one */
+		} netns;
+	};
+};
+
+struct plan {
+	struct plan_item *items;
+	size_t n, cap;
+	bool failed; /* memory ran out; plan_check() tells */
+};
+
+void plan_free(struct plan *p);
+/* -ENOMEM (with err) if building ran out of memory, else 0. */
+int plan_check(const struct plan *p, struct cnm_error *err);
+/* Append; the result is zeroed but for kind, sandbox ("" for NULL) and owner. NULL: no memory. */
+struct plan_item *plan_add(struct plan *p, enum plan_kind kind, const char *sandbox,
+			   const char *owner);
+/* Builders for the kinds with few attributes. Strings are copied. */
+void plan_add_addr(struct plan *p, const char *sandbox, const char *owner, const char *link,
+		   const struct cnm_ip *ip, unsigned len);
+void plan_add_sysctl(struct plan *p, const char *sandbox, const char *owner, const char *path,
+		     const char *value);
+void plan_add_file(struct plan *p, const char *sandbox, const char *owner, const char *path,
+		   char *content /* taken */);
+void plan_add_elem(struct plan *p, const char *owner, const char *set, const char *ifname);
+struct nft_elem *plan_add_elem_raw(struct plan *p, const char *owner, const char *set);
+/* Move all of src to the end of dst. */
+void plan_move(struct plan *dst, struct plan *src);
+
+const char *plan_kind_name(enum plan_kind kind);
+/* Append the item's key ("link veth1234567"), or its attributes, to b. */
+void plan_item_key(const struct plan_item *i, struct strbuf *b);
+void plan_item_attrs(const struct plan_item *i, struct strbuf *b);
+/* One line an item, in order: the same plan gives the same bytes. Caller frees; NULL no memory. */
+char *plan_text(const struct plan *p);
+
+/* ---- differences */
+
+enum plan_action { PLAN_REMOVE, PLAN_CHANGE, PLAN_ADD };
+
+struct plan_op {
+	enum plan_action action;
+	const struct plan_item *have; /* NULL for ADD */
+	const struct plan_item *want; /* NULL for REMOVE */
+};
+
+struct plan_diff {
+	struct plan_op *ops;
+	size_t n;
+};
+
+/*
+ * What turns `have` into `want`: removals first, in the reverse order of have, then changes and
+ * additions in the order of want. The ops point into the two plans. 0 or -ENOMEM.
+ */
+int plan_diff(const struct plan *have, const struct plan *want, struct plan_diff *ret);
+void plan_diff_free(struct plan_diff *d);
+/* Lines "+ ...", "~ ...", "- ..." for people. Caller frees; NULL no memory. */
+char *plan_diff_text(const struct plan_diff *d);
+
+#endif

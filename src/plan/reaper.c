@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The reaper: deletes links in company, and announces new ones.
+ *
+ * One thread and its own route socket. Jobs are queued under `lock`; the thread takes all there
+ * are, moves their links into the doomed group and deletes the group in one request, so that those
+ * who arrive while the kernel takes its 20 ms share the next one. Announcements are done between
+ * deletions, each when it is due, in the applier's turn.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/clock.h"
+#include "base/cleanup.h"
+#include "plan/apply_internal.h"
+
+struct job {
+	struct list node;
+	const char (*names)[IFNAMSIZ];
+	unsigned n;
+	bool done;
+	int rc;
+	struct cnm_error *err;
+};
+
+struct announcement {
+	struct list node;
+	uint64_t due; /* monotonic ns */
+	char sandbox[ID_SIZE], link[IFNAMSIZ];
+	struct cnm_mac mac;
+	unsigned left, ms;
+};
+
+struct reaper {
+	struct applier *a;
+	struct nl *rtnl;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake, finished;
+	struct list jobs;
+	struct list announcements; /* by due time */
+	bool stop;
+};
+
+/* The kernel's first answer for a job's links that is not "it is gone already". */
+static int job_result(const struct job *j, const int *results)
+{
+	for (unsigned i = 0; i < j->n; i++)
+		if (results[i] < 0 && results[i] != -ENODEV)
+			return results[i];
+	return 0;
+}
+
+static void delete_all(struct reaper *r, struct list *jobs)
+{
+	struct nl_batch b = { 0 };
+	struct cnm_error e = { 0 };
+	struct job *j;
+	unsigned at = 0;
+	int rc;
+
+	list_for_each (j, jobs, node)
+		for (unsigned i = 0; i < j->n; i++)
+			rtnl_put_set_link(&b, &(struct rtnl_set_link){ .name = j->names[i],
+								       .set_group = true,
+								       .group = r->a->group + 1 });
+	rtnl_put_del_group(&b, r->a->group + 1);
+	rc = nl_batch_run(r->rtnl, &b, &e);
+	list_for_each (j, jobs, node) {
+		j->rc = b.results ? job_result(j, b.results + at) : rc;
+		if (j->rc == 0 && b.results && b.results[b.count - 1] < 0 &&
+		    b.results[b.count - 1] != -ENODEV)
+			j->rc = b.results[b.count - 1];
+		at += j->n;
+		if (j->rc < 0)
+			cnm_error_errno(j->err, j->rc, "delete link %s", j->names[0]);
+	}
+	nl_batch_free(&b);
+}
+
+static void announce(struct reaper *r, const struct announcement *an)
+{
+	struct nl_batch b = { 0 };
+	struct rtnl_link l;
+	struct nl *nl;
+
+	pthread_mutex_lock(&r->a->turn);
+	if (map_get(&r->a->handles, an->sandbox) &&
+	    (nl = place_rtnl(r->a, an->sandbox, NULL)) != NULL &&
+	    rtnl_link_by_name(nl, an->link, &l, NULL) == 0 && mac_eq(&l.mac, &an->mac)) {
+		rtnl_put_set_link(&b,
+				  &(struct rtnl_set_link){ .ifindex = l.ifindex, .mac = an->mac });
+		nl_batch_run(nl, &b, NULL);
+	}
+	pthread_mutex_unlock(&r->a->turn);
+	nl_batch_free(&b);
+}
+
+/* With the lock held. */
+static void enqueue(struct reaper *r, struct announcement *an)
+{
+	struct announcement *o;
+
+	list_for_each (o, &r->announcements, node)
+		if (o->due > an->due)
+			break;
+	list_append(&o->node, &an->node); /* before o; o may be the head */
+}
+
+static struct announcement *due_announcement(struct reaper *r)
+{
+	struct announcement *an = container_of(r->announcements.next, struct announcement, node);
+
+	if (list_empty(&r->announcements) || an->due > clock_mono_ns())
+		return NULL;
+	list_del(&an->node);
+	return an;
+}
+
+static void wait_for_work(struct reaper *r)
+{
+	struct announcement *an = container_of(r->announcements.next, struct announcement, node);
+	struct timespec t;
+
+	if (list_empty(&r->announcements)) {
+		pthread_cond_wait(&r->wake, &r->lock);
+		return;
+	}
+	t.tv_sec = an->due / 1000000000;
+	t.tv_nsec = an->due % 1000000000;
+	pthread_cond_timedwait(&r->wake, &r->lock, &t);
+}
+
+/* With the lock held, which is let go meanwhile. */
+static void do_jobs(struct reaper *r)
+{
+	struct list mine;
+	struct job *j, *tmp;
+
+	list_init(&mine);
+	list_for_each_safe (j, tmp, &r->jobs, node) {
+		list_del(&j->node);
+		list_append(&mine, &j->node);
+	}
+	pthread_mutex_unlock(&r->lock);
+	delete_all(r, &mine);
+	pthread_mutex_lock(&r->lock);
+	list_for_each_safe (j, tmp, &mine, node) {
+		list_del(&j->node);
+		j->done = true;
+	}
+	pthread_cond_broadcast(&r->finished);
+}
+
+static void do_announcement(struct reaper *r, struct announcement *an)
+{
+	pthread_mutex_unlock(&r->lock);
+	announce(r, an);
+	pthread_mutex_lock(&r->lock);
+	if (--an->left == 0) {
+		free(an);
+		return;
+	}
+	an->due += an->ms * 1000000ull;
+	enqueue(r, an);
+}
+
+static void *reaper_main(void *arg)
+{
+	struct reaper *r = arg;
+	struct announcement *an;
+
+	pthread_mutex_lock(&r->lock);
+	while (!r->stop) {
+		if (!list_empty(&r->jobs))
+			do_jobs(r);
+		else if ((an = due_announcement(r)) != NULL)
+			do_announcement(r, an);
+		else
+			wait_for_work(r);
+	}
+	pthread_mutex_unlock(&r->lock);
+	return NULL;
+}
+
+int reaper_new(struct reaper **ret, struct applier *a, struct cnm_error *err)
+{
+	struct reaper *r = calloc(1, sizeof(*r));
+	pthread_condattr_t ca;
+	pthread_attr_t ta;
+	int rc;
+
+	if (!r)
+		return cnm_error_errno(err, ENOMEM, "reaper");
+	r->a = a;
+	list_init(&r->jobs);
+	list_init(&r->announcements);
+	pthread_mutex_init(&r->lock, NULL);
+	pthread_condattr_init(&ca);
+	pthread_condattr_setclock(&ca, CLOCK_MONOTONIC);
+	pthread_cond_init(&r->wake, &ca);
+	pthread_cond_init(&r->finished, &ca);
+	pthread_condattr_destroy(&ca);
+	rc = nl_open(&r->rtnl, NETLINK_ROUTE, err);
+	if (rc < 0) {
+		free(r);
+		return rc;
+	}
+	pthread_attr_init(&ta);
+	pthread_attr_setstacksize(&ta, 256 * 1024);
+	rc = pthread_create(&r->thread, &ta, reaper_main, r);
+	pthread_attr_destroy(&ta);
+	if (rc) {
+		nl_close(r->rtnl);
+		free(r);
+		return cnm_error_errno(err, rc, "start the reaper");
+	}
+	*ret = r;
+	return 0;
+}
+
+void reaper_free(struct reaper *r)
+{
+	struct announcement *an, *tmp;
+
+	if (!r)
+		return;
+	pthread_mutex_lock(&r->lock);
+	r->stop = true;
+	pthread_cond_signal(&r->wake);
+	pthread_mutex_unlock(&r->lock);
+	pthread_join(r->thread, NULL);
+	list_for_each_safe (an, tmp, &r->announcements, node)
+		free(an);
+	nl_close(r->rtnl);
+	pthread_cond_destroy(&r->wake);
+	pthread_cond_destroy(&r->finished);
+	pthread_mutex_destroy(&r->lock);
+	free(r);
+}
+
+int reaper_delete(struct reaper *r, const char (*names)[IFNAMSIZ], unsigned n,
+		  struct cnm_error *err)
+{
+	struct job j = { .names = names, .n = n, .err = err };
+
+	pthread_mutex_lock(&r->lock);
+	list_append(&r->jobs, &j.node);
+	pthread_cond_signal(&r->wake);
+	while (!j.done)
+		pthread_cond_wait(&r->finished, &r->lock);
+	pthread_mutex_unlock(&r->lock);
+	return j.rc;
+}
+
+void reaper_announce(struct reaper *r, const char *sandbox, const char *link,
+		     const struct cnm_mac *mac, unsigned times, unsigned ms)
+{
+	struct announcement *an = times ? calloc(1, sizeof(*an)) : NULL;
+
+	if (!an) /* without memory the first packet of the endpoint announces it */
+		return;
+	str_copy(an->sandbox, sizeof(an->sandbox), sandbox);
+	str_copy(an->link, sizeof(an->link), link);
+	an->mac = *mac;
+	an->left = times;
+	an->ms = ms;
+	an->due = clock_mono_ns() + 5 * 1000000; /* the bridge port is forwarding by then */
+	pthread_mutex_lock(&r->lock);
+	enqueue(r, an);
+	pthread_cond_signal(&r->wake);
+	pthread_mutex_unlock(&r->lock);
+}
