@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "controller/compare.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/log.h"
+
+#define MINUTE 60000000000ull
+
+struct mend {
+	char *key;
+	uint64_t since;
+	unsigned count;
+};
+
+void mended_free(struct mended *m)
+{
+	size_t pos = 0;
+	struct mend *x;
+
+	while ((x = map_next(&m->by_key, &pos))) {
+		free(x->key);
+		free(x);
+	}
+	map_free(&m->by_key);
+}
+
+void comparison_free(struct comparison *c)
+{
+	plan_free(&c->want);
+	plan_free(&c->have);
+	plan_diff_free(&c->diff);
+}
+
+/* ---- what is wanted in a place, from the model */
+
+static void want_host(const struct cnm_engine *e, struct plan *want, struct plan *ignore)
+{
+	const struct network *n;
+	const struct endpoint *ep;
+
+	plan_host(e, want);
+	list_for_each (n, &e->model.networks, node) {
+		plan_network(e, n, n->state == OBJ_READY ? want : ignore);
+		list_for_each (ep, &n->endpoints, in_network) {
+			bool ready = ep->state == OBJ_READY && ep->sandbox && !ep->sandbox->busy;
+
+			if (ep->sandbox && n->driver->endpoint_plan)
+				n->driver->endpoint_plan(ep, &e->env, ready ? want : ignore);
+		}
+	}
+}
+
+/* The part of a plan that applier_dump() looks at for the host: not the ends inside sandboxes. */
+static bool is_of_host(const struct plan_item *i)
+{
+	return !i->sandbox[0] && !(i->kind == PLAN_LINK && i->link.type == PLAN_VETH);
+}
+
+static int want_place(struct cnm_engine *e, const char *place, struct plan *want,
+		      struct plan *ignore)
+{
+	struct sandbox *sb;
+	LOCKED(&e->lock);
+
+	if (!place[0]) {
+		want_host(e, want, ignore);
+		return COMPARED;
+	}
+	sb = map_get(&e->model.sandbox_by_id, place);
+	if (!sb)
+		return COMPARE_GONE;
+	if (sb->state != OBJ_READY || sb->busy)
+		return COMPARE_BUSY;
+	plan_sandbox(e, sb, want);
+	return COMPARED;
+}
+
+/* ---- leaving out */
+
+static char *item_key(const struct plan_item *i)
+{
+	struct strbuf b = { 0 };
+
+	strbuf_add(&b, i->sandbox);
+	plan_item_key(i, &b);
+	return strbuf_take(&b);
+}
+
+static int add_keys(struct map *m, const struct plan *p)
+{
+	for (size_t i = 0; i < p->n; i++) {
+		char *key = item_key(&p->items[i]);
+		int r = key ? map_add(m, key, key) : -ENOMEM;
+
+		if (r < 0)
+			free(key);
+		if (r == -ENOMEM)
+			return r;
+	}
+	return 0;
+}
+
+static void free_keys(struct map *m)
+{
+	size_t pos = 0;
+	char *key;
+
+	while ((key = map_next(m, &pos)))
+		free(key);
+	map_free(m);
+}
+
+/* Drop the ops about what a request has in hand, and those about other places. */
+static int leave_out(struct plan_diff *d, const struct plan *ignore, const char *place)
+{
+	struct map keys = { 0 };
+	int r = add_keys(&keys, ignore);
+	size_t n = 0;
+
+	for (size_t i = 0; r == 0 && i < d->n; i++) {
+		const struct plan_op *op = &d->ops[i];
+		const struct plan_item *item = op->want ? op->want : op->have;
+		_free_ char *key = item_key(item);
+
+		if (!key)
+			r = -ENOMEM;
+		else if (!map_get(&keys, key) && (place[0] || !op->want || is_of_host(item)))
+			d->ops[n++] = *op;
+	}
+	free_keys(&keys);
+	d->n = n;
+	return r;
+}
+
+static int read_back(struct cnm_engine *e, const char *place, const struct plan *ignore,
+		     struct comparison *c, struct cnm_error *err)
+{
+	int r = plan_check(&c->want, err);
+
+	if (r == 0 && !place[0]) {
+		r = applier_ruleset_loaded(e->applier, err);
+		c->ruleset_missing = r == 0;
+		r = r < 0 ? r : 0;
+	}
+	if (r == 0)
+		r = applier_dump(e->applier, &c->want, place, &c->have, err);
+	if (r < 0)
+		return r;
+	r = plan_diff(&c->have, &c->want, &c->diff);
+	if (r == 0)
+		r = leave_out(&c->diff, ignore, place);
+	return r < 0 ? cnm_error_errno(err, r, "compare") : 0;
+}
+
+int compare_place(struct cnm_engine *e, const char *place, struct comparison *ret,
+		  struct cnm_error *err)
+{
+	struct comparison c = { 0 };
+	struct plan ignore = { 0 };
+	int r = want_place(e, place, &c.want, &ignore);
+
+	if (r == COMPARED)
+		r = read_back(e, place, &ignore, &c, err);
+	plan_free(&ignore);
+	if (r != COMPARED) {
+		comparison_free(&c);
+		return r;
+	}
+	*ret = c;
+	return COMPARED;
+}
+
+/* ---- mending */
+
+/* May this be mended once more? Notes that it is. */
+static bool may_mend(struct mended *m, const struct plan_op *op)
+{
+	char *key = item_key(op->want ? op->want : op->have);
+	struct mend *x = key ? map_get(&m->by_key, key) : NULL;
+	uint64_t now = clock_mono_ns();
+
+	if (!x && key && (x = calloc(1, sizeof(*x)))) {
+		x->key = key;
+		if (map_add(&m->by_key, key, x) < 0) {
+			free(x);
+			x = NULL;
+		} else {
+			key = NULL;
+		}
+	}
+	if (x && x->count >= 5) {
+		if (x->count++ == 5)
+			log_warn("%s was mended 5 times within a minute and is left alone now; "
+				 "`cnm doctor --repair` mends it",
+				 x->key);
+		free(key);
+		return false;
+	}
+	if (x && now - x->since > MINUTE) {
+		x->since = now;
+		x->count = 0;
+	}
+	if (x)
+		x->count++;
+	free(key);
+	return true;
+}
+
+static void log_diff(const char *place, const struct plan_diff *d, unsigned failed,
+		     const struct cnm_error *err)
+{
+	_free_ char *text = plan_diff_text(d);
+
+	for (char *p = text; p && *p; p++)
+		if (*p == '\n')
+			*p = p[1] ? ';' : 0;
+	log_warn("%s%.12s: found %zu difference%s%s%s: %.1500s", place[0] ? "sandbox " : "host",
+		 place, d->n, d->n == 1 ? "" : "s", failed ? ", not all mended: " : ", mended",
+		 failed ? err->text : "", text ? text : "");
+}
+
+unsigned compare_mend(struct cnm_engine *e, const char *place, struct comparison *c,
+		      struct mended *m)
+{
+	struct cnm_error err = { 0 };
+	unsigned found = c->diff.n + c->ruleset_missing, failed = 0;
+	size_t n = 0;
+
+	if (c->ruleset_missing) {
+		if (applier_load_ruleset(e->applier, &c->want, true, &err) < 0)
+			log_err("load the firewall's ruleset: %s", err.text);
+		else
+			log_info("host: the firewall's table %s was not there as it should; loaded",
+				 applier_table(e->applier));
+	}
+	for (size_t i = 0; i < c->diff.n; i++) {
+		const struct plan_op *op = &c->diff.ops[i];
+		const struct plan_item *item = op->want ? op->want : op->have;
+
+		if (c->ruleset_missing && item->kind == PLAN_ELEM)
+			continue; /* came with it */
+		if (!m || may_mend(m, op))
+			c->diff.ops[n++] = *op;
+	}
+	c->diff.n = n;
+	if (n) {
+		failed = applier_repair(e->applier, &c->diff, &err);
+		log_diff(place, &c->diff, failed, &err);
+	}
+	return found;
+}
+
+static void note_checked(struct cnm_engine *e, const char *place)
+{
+	struct sandbox *sb;
+	LOCKED(&e->lock);
+
+	if (!place[0])
+		e->host_checked = true;
+	else if ((sb = map_get(&e->model.sandbox_by_id, place)))
+		sb->checked = true;
+}
+
+int compare_and_mend(struct cnm_engine *e, const char *place, struct mended *m,
+		     struct cnm_error *err)
+{
+	struct comparison c = { 0 };
+	int r;
+
+	applier_enter(e->applier);
+	r = compare_place(e, place, &c, err);
+	if (r == COMPARED) {
+		compare_mend(e, place, &c, m);
+		note_checked(e, place);
+	}
+	applier_leave(e->applier);
+	comparison_free(&c);
+	return r;
+}

@@ -1,0 +1,533 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Endpoints: create, join, leave, remove; and connect and disconnect, which do two of these at
+ * once.
+ *
+ * Whatever changes a sandbox's endpoints holds the sandbox as `busy`, plans it before and after,
+ * and carries out the difference: the interface, but also the default routes and files that follow
+ * from all of its endpoints.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "controller/engine.h"
+
+/* What is used of the names in a sandbox, asked of the kernel before the lock is taken. */
+static int gather_ifnames(struct cnm_engine *e, const char *sandbox, struct ifnames *ret,
+			  struct cnm_error *err)
+{
+	char id[ID_SIZE];
+	struct sandbox *sb;
+	bool host = false;
+	int r;
+
+	ret->n = 0;
+	pthread_mutex_lock(&e->lock);
+	r = engine_sandbox(e, sandbox, false, &sb, err);
+	if (r >= 0) {
+		memcpy(id, sb->id, ID_SIZE);
+		host = sb->source == NETNS_HOST;
+	}
+	pthread_mutex_unlock(&e->lock);
+	if (r < 0 || host)
+		return r < 0 ? r : 0;
+	return applier_link_names(e->applier, id, ret->names, 64, &ret->n, err);
+}
+
+/* Lock held. The request is over: let others at the sandbox. */
+static void release(struct cnm_engine *e, struct sandbox *sb)
+{
+	if (sb)
+		sb->busy = false;
+	pthread_cond_broadcast(&e->changed);
+}
+
+static void drop_row(struct cnm_engine *e, const char *id)
+{
+	struct store_tx *tx = store_tx_new(e->store);
+
+	store_tx_delete(tx, STORE_ENDPOINT, id);
+	store_commit(e->store, tx, STORE_NORMAL, NULL);
+}
+
+/* After a failed removal: the row says READY again. Without the lock. */
+static void mark_ready(struct cnm_engine *e, const struct endpoint *ep)
+{
+	struct store_tx *tx = store_tx_new(e->store);
+
+	tx_put_endpoint(&tx, ep, STORE_READY, false);
+	store_commit(e->store, tx, STORE_NORMAL, NULL);
+}
+
+/* ---- connect */
+
+/* Without the lock: row, kernel, row. The endpoint is CREATING, its sandbox busy. */
+static int settle(struct cnm_engine *e, const struct endpoint *ep, struct change *c,
+		  struct store_tx *enter, struct store_tx *ready, struct cnm_error *err)
+{
+	int r = store_commit(e->store, enter, STORE_NORMAL, err);
+
+	if (r < 0) {
+		store_tx_free(ready);
+		return r;
+	}
+	r = change_apply(e, c, err);
+	if (r < 0) {
+		store_tx_free(ready);
+	} else {
+		r = store_commit(e->store, ready, STORE_NORMAL, err);
+		if (r < 0)
+			change_revert(e, c);
+	}
+	if (r < 0)
+		drop_row(e, ep->id);
+	return r;
+}
+
+/*
+ * Lock held on entry and exit, let go meanwhile. The endpoint is in the model and attached. With
+ * the row goes where its network's addresses stand.
+ */
+static int carry_out_join(struct cnm_engine *e, struct endpoint *ep, struct change *c,
+			  struct cnm_error *err)
+{
+	struct store_tx *enter = store_tx_new(e->store), *ready = store_tx_new(e->store);
+	struct sandbox *sb = ep->sandbox;
+	int r;
+
+	tx_put_endpoint(&enter, ep, STORE_CREATING, true);
+	store_tx_set_state(ready, STORE_ENDPOINT, ep->id, STORE_READY);
+	tx_put_network(&ready, ep->network, STORE_READY, false);
+	sb->busy = true;
+	pthread_mutex_unlock(&e->lock);
+	r = settle(e, ep, c, enter, ready, err);
+	pthread_mutex_lock(&e->lock);
+	if (r == 0 && (r = publish_sandbox(e, sb)) < 0) {
+		cnm_error_errno(err, r, "publish the names of %s", sb->name);
+		pthread_mutex_unlock(&e->lock);
+		change_revert(e, c);
+		drop_row(e, ep->id);
+		pthread_mutex_lock(&e->lock);
+	}
+	if (r == 0) {
+		ep->state = OBJ_READY;
+		events_network(e->events, "connect", ep->network, sb);
+	}
+	release(e, sb);
+	return r;
+}
+
+int cnm_network_connect(struct cnm_engine *e, const char *network, const char *sandbox,
+			const struct cnm_endpoint_config *config, struct cnm_dry_run *dry,
+			struct cnm_error *err)
+{
+	static const struct cnm_endpoint_config plain;
+	_cleanup_(change_free) struct change c = { 0 };
+	struct ifnames taken;
+	struct endpoint *ep;
+	struct network *n;
+	struct sandbox *sb;
+	int r;
+
+	reconcile_sandbox_first(e, sandbox);
+	r = gather_ifnames(e, sandbox, &taken, err);
+	if (r < 0)
+		return r;
+	LOCKED(&e->lock);
+	r = engine_pair(e, network, sandbox, &n, &sb, err);
+	if (r < 0)
+		return r;
+	plan_sandbox(e, sb, &c.before);
+	r = endpoint_add(e, n, sb, config ? config : &plain, &taken, &ep, err);
+	if (r < 0)
+		return r;
+	plan_sandbox(e, sb, &c.after);
+	r = change_prepare(&c, err);
+	if (r == 0)
+		r = dry ? change_tell(&c, dry, err) : carry_out_join(e, ep, &c, err);
+	if (r < 0 || dry)
+		model_del_endpoint(&e->model, ep, false);
+	return r;
+}
+
+/* ---- disconnect */
+
+static void forget_names(struct cnm_engine *e, const struct endpoint *ep)
+{
+	resolver_drop_names(e->resolver, ep->id);
+}
+
+/* Without the lock. The endpoint is REMOVING. */
+static int take_away(struct cnm_engine *e, const struct endpoint *ep, struct change *c,
+		     struct cnm_error *err)
+{
+	struct store_tx *tx = store_tx_new(e->store);
+	int r;
+
+	store_tx_set_state(tx, STORE_ENDPOINT, ep->id, STORE_REMOVING);
+	r = store_commit(e->store, tx, STORE_NORMAL, err);
+	if (r < 0)
+		return r;
+	r = change_apply(e, c, err);
+	if (r == 0) {
+		tx = store_tx_new(e->store);
+		store_tx_delete(tx, STORE_ENDPOINT, ep->id);
+		r = store_commit(e->store, tx, ep->declared ? STORE_FULL : STORE_NORMAL, err);
+		if (r < 0)
+			change_revert(e, c);
+	}
+	if (r < 0)
+		mark_ready(e, ep);
+	return r;
+}
+
+/*
+ * Leaving: the row first, so that a crash in between leaves a stray link, which the next start
+ * removes, and never an endpoint that is joined only on paper.
+ */
+static int leave_rows(struct cnm_engine *e, struct endpoint *ep, struct change *c,
+		      struct cnm_error *err)
+{
+	struct store_tx *tx = store_tx_new(e->store);
+	struct row_bufs bufs;
+	struct store_row row;
+	int r = row_endpoint(ep, STORE_READY, &bufs, &row);
+
+	if (r < 0) {
+		store_tx_free(tx);
+		return cnm_error_errno(err, r, "endpoint %s", ep->name);
+	}
+	row.sandbox = NULL;
+	store_tx_update(tx, &row);
+	free((char *)row.body);
+	r = store_commit(e->store, tx, STORE_NORMAL, err);
+	if (r < 0)
+		return r;
+	r = change_apply(e, c, err);
+	if (r < 0)
+		mark_ready(e, ep);
+	return r;
+}
+
+/*
+ * Lock held on entry and exit, let go meanwhile; the sandbox (if joined) is not busy. Takes the
+ * endpoint away altogether, or with `keep` only out of its sandbox.
+ */
+static int withdraw(struct cnm_engine *e, struct endpoint *ep, bool keep, struct cnm_dry_run *dry,
+		    struct cnm_error *err)
+{
+	_cleanup_(change_free) struct change c = { 0 };
+	struct sandbox *sb = ep->sandbox;
+	int r;
+
+	if (sb)
+		plan_sandbox(e, sb, &c.before);
+	ep->state = OBJ_REMOVING;
+	if (sb)
+		plan_sandbox(e, sb, &c.after);
+	r = change_prepare(&c, err);
+	if (r == 0 && dry)
+		r = change_tell(&c, dry, err);
+	if (r == 0 && !dry) {
+		if (sb)
+			sb->busy = true;
+		forget_names(e, ep);
+		pthread_mutex_unlock(&e->lock);
+		r = keep ? leave_rows(e, ep, &c, err) : take_away(e, ep, &c, err);
+		pthread_mutex_lock(&e->lock);
+	}
+	if (r < 0 || dry) {
+		ep->state = OBJ_READY;
+	} else {
+		if (sb)
+			events_network(e->events, "disconnect", ep->network, sb);
+		endpoint_detach(ep);
+		ep->state = OBJ_READY;
+		if (!keep)
+			model_del_endpoint(&e->model, ep, true);
+	}
+	if (sb && !dry)
+		publish_sandbox(e, sb);
+	release(e, sb);
+	return r;
+}
+
+/* Docker's -f: whatever of that name or id is on the network. */
+static struct endpoint *find_loose(struct network *n, const char *ref)
+{
+	struct endpoint *ep = network_endpoint_by_name(n, ref);
+	size_t len = strlen(ref);
+
+	if (ep)
+		return ep;
+	list_for_each (ep, &n->endpoints, in_network)
+		if (len >= ID_SHORT && strncmp(ep->id, ref, len) == 0)
+			return ep;
+	return NULL;
+}
+
+static int force_disconnect(struct cnm_engine *e, const char *network, const char *ref,
+			    struct cnm_dry_run *dry, struct cnm_error *err)
+{
+	struct network *n;
+	struct endpoint *ep;
+	int r = engine_network(e, network, &n, err);
+	char id[ID_SIZE];
+
+	if (r < 0)
+		return r;
+	ep = find_loose(n, ref);
+	if (!ep)
+		return cnm_error_set(err, CNM_E_NOT_FOUND, "endpoint %s not found", ref);
+	memcpy(id, ep->id, ID_SIZE);
+	r = engine_endpoint(e, id, &ep, err);
+	return r < 0 ? r : withdraw(e, ep, false, dry, err);
+}
+
+int cnm_network_disconnect(struct cnm_engine *e, const char *network, const char *sandbox,
+			   bool force, struct cnm_dry_run *dry, struct cnm_error *err)
+{
+	struct network *n;
+	struct sandbox *sb;
+	struct endpoint *ep;
+	unsigned matches;
+	int r;
+
+	reconcile_sandbox_first(e, sandbox);
+	LOCKED(&e->lock);
+	if (force && model_find_sandbox(&e->model, sandbox, &sb, &matches) != REF_FOUND)
+		return force_disconnect(e, network, sandbox, dry, err);
+	r = engine_pair(e, network, sandbox, &n, &sb, err);
+	if (r < 0)
+		return r;
+	if (n->driver->shares_host && sb->source == NETNS_HOST)
+		return cnm_error_set(
+			err, CNM_E_INVALID,
+			"cannot disconnect container from host network - container was "
+			"created in host network mode");
+	ep = sandbox_endpoint_on(sb, n);
+	if (!ep)
+		return cnm_error_set(err, CNM_E_INTERNAL,
+				     "container %s is not connected to network %s", sb->id,
+				     n->name);
+	return withdraw(e, ep, ep->declared, dry, err);
+}
+
+/* ---- endpoints by themselves */
+
+static int check_endpoint_name(const char *name, struct cnm_error *err)
+{
+	if (!name || !name[0])
+		return cnm_error_set(err, CNM_E_INVALID, "invalid name: name is empty");
+	if (strlen(name) > 255 || !str_is_printable(name) || strchr(name, '/'))
+		return cnm_error_set(err, CNM_E_INVALID,
+				     "invalid endpoint name: it must be printable, without '/', of "
+				     "at most 255 bytes");
+	return 0;
+}
+
+int cnm_endpoint_create(struct cnm_engine *e, const char *network,
+			const struct cnm_endpoint_config *config, struct cnm_dry_run *dry,
+			char ret_id[CNM_ID_SIZE], struct cnm_error *err)
+{
+	struct store_tx *tx = NULL;
+	struct endpoint *ep;
+	struct network *n;
+	int r = check_endpoint_name(config->name, err);
+
+	if (r < 0)
+		return r;
+	LOCKED(&e->lock);
+	r = engine_network(e, network, &n, err);
+	if (r < 0)
+		return r;
+	if (!n->driver->addresses)
+		return cnm_error_set(err, CNM_E_INVALID,
+				     "network %s has no addresses to reserve: connect a sandbox to "
+				     "it instead",
+				     n->name);
+	r = endpoint_build(e, n, config->name, config, &ep, err);
+	if (r < 0)
+		return r;
+	ep->declared = true;
+	if (!dry) {
+		tx = store_tx_new(e->store);
+		tx_put_endpoint(&tx, ep, STORE_READY, true);
+		tx_put_network(&tx, n, STORE_READY, false);
+		pthread_mutex_unlock(&e->lock);
+		r = store_commit(e->store, tx, STORE_FULL, err);
+		pthread_mutex_lock(&e->lock);
+	} else {
+		dry->plan = strdup("");
+		r = dry->plan ? 0 : cnm_error_errno(err, ENOMEM, "plan");
+	}
+	if (r < 0 || dry) {
+		model_del_endpoint(&e->model, ep, false);
+	} else {
+		memcpy(ret_id, ep->id, CNM_ID_SIZE);
+		ep->state = OBJ_READY;
+	}
+	release(e, NULL);
+	return r;
+}
+
+int cnm_endpoint_remove(struct cnm_engine *e, const char *ref, bool force, struct cnm_dry_run *dry,
+			struct cnm_error *err)
+{
+	struct endpoint *ep;
+	int r;
+	LOCKED(&e->lock);
+
+	r = engine_endpoint(e, ref, &ep, err);
+	if (r < 0)
+		return r;
+	if (ep->sandbox && !force)
+		return cnm_error_set(err, CNM_E_FORBIDDEN,
+				     "endpoint with name %s id %s has active containers", ep->name,
+				     ep->id);
+	return withdraw(e, ep, false, dry, err);
+}
+
+/* An endpoint and a sandbox, valid together. */
+static int find_join(struct cnm_engine *e, const char *ref, const char *sandbox,
+		     struct endpoint **ep, struct sandbox **sb, struct cnm_error *err)
+{
+	int r;
+
+	do {
+		r = engine_sandbox(e, sandbox, true, sb, err);
+		if (r >= 0)
+			r = engine_endpoint(e, ref, ep, err);
+	} while (r > 0);
+	return r;
+}
+
+/* Without the lock: kernel first; a crash before the row is written leaves it as not joined. */
+static int join_rows(struct cnm_engine *e, struct endpoint *ep, struct change *c,
+		     struct cnm_error *err)
+{
+	struct store_tx *tx;
+	int r = change_apply(e, c, err);
+
+	if (r < 0)
+		return r;
+	tx = store_tx_new(e->store);
+	tx_put_endpoint(&tx, ep, STORE_READY, false);
+	r = store_commit(e->store, tx, STORE_NORMAL, err);
+	if (r < 0)
+		change_revert(e, c);
+	return r;
+}
+
+int cnm_endpoint_join(struct cnm_engine *e, const char *ref, const char *sandbox,
+		      struct cnm_dry_run *dry, struct cnm_error *err)
+{
+	_cleanup_(change_free) struct change c = { 0 };
+	struct ifnames taken;
+	struct endpoint *ep;
+	struct sandbox *sb;
+	int r;
+
+	reconcile_sandbox_first(e, sandbox);
+	r = gather_ifnames(e, sandbox, &taken, err);
+	if (r < 0)
+		return r;
+	LOCKED(&e->lock);
+	r = find_join(e, ref, sandbox, &ep, &sb, err);
+	if (r == 0 && ep->sandbox)
+		r = cnm_error_set(err, CNM_E_FORBIDDEN,
+				  "another container is attached to the same network endpoint");
+	if (r == 0)
+		r = endpoint_check_pair(ep->network, sb, err);
+	if (r < 0)
+		return r;
+	plan_sandbox(e, sb, &c.before);
+	r = endpoint_attach(ep, sb, &taken, err);
+	if (r < 0)
+		return r;
+	plan_sandbox(e, sb, &c.after);
+	r = change_prepare(&c, err);
+	if (r == 0 && dry)
+		r = change_tell(&c, dry, err);
+	if (r == 0 && !dry) {
+		sb->busy = true;
+		pthread_mutex_unlock(&e->lock);
+		r = join_rows(e, ep, &c, err);
+		pthread_mutex_lock(&e->lock);
+	}
+	if (r < 0 || dry) {
+		endpoint_detach(ep);
+	} else {
+		publish_sandbox(e, sb);
+		events_network(e->events, "connect", ep->network, sb);
+	}
+	release(e, dry ? NULL : sb);
+	return r;
+}
+
+int cnm_endpoint_leave(struct cnm_engine *e, const char *ref, struct cnm_dry_run *dry,
+		       struct cnm_error *err)
+{
+	struct endpoint *ep;
+	int r;
+	LOCKED(&e->lock);
+
+	r = engine_endpoint(e, ref, &ep, err);
+	if (r < 0)
+		return r;
+	if (!ep->sandbox)
+		return cnm_error_set(err, CNM_E_FORBIDDEN, "endpoint %s is not joined to a sandbox",
+				     ep->name);
+	return withdraw(e, ep, true, dry, err);
+}
+
+/* ---- look */
+
+int cnm_endpoint_inspect(struct cnm_engine *e, const char *ref, char **ret_json,
+			 struct cnm_error *err)
+{
+	_json_ json_t *o = NULL;
+	struct endpoint *ep;
+	char *text;
+	int r;
+	LOCKED(&e->lock);
+
+	r = engine_endpoint(e, ref, &ep, err);
+	if (r < 0)
+		return r;
+	o = inspect_endpoint(ep);
+	text = o ? json_text(o) : NULL;
+	if (!text)
+		return cnm_error_errno(err, ENOMEM, "inspect endpoint %s", ref);
+	*ret_json = text;
+	return 0;
+}
+
+int cnm_endpoint_list(struct cnm_engine *e, const char *network, char **ret_json,
+		      struct cnm_error *err)
+{
+	_json_ json_t *list = json_array();
+	struct network *n, *only = NULL;
+	struct endpoint *ep;
+	char *text;
+	int r;
+	LOCKED(&e->lock);
+
+	if (network && network[0] && (r = engine_network(e, network, &only, err)) < 0)
+		return r;
+	list_for_each (n, &e->model.networks, node) {
+		if (only && n != only)
+			continue;
+		list_for_each (ep, &n->endpoints, in_network)
+			if (ep->state == OBJ_READY)
+				json_push(list, inspect_endpoint(ep));
+	}
+	text = json_text(list);
+	if (!text)
+		return cnm_error_errno(err, ENOMEM, "list endpoints");
+	*ret_json = text;
+	return 0;
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The controller: the only place that knows how model, store, drivers, plans, resolver and keeper
+ * work together. Each request runs on its caller's thread:
+ *
+ *   lock     find the objects, check, enter the new state as transient (CREATING, REMOVING, busy),
+ *            make the plans before and after; unlock
+ *   store    commit the transient state
+ *   kernel   carry out the difference of the two plans (applier_run: all of it or nothing)
+ *   lock     make the new state final, tell the resolver and the listeners; unlock
+ *   answer   the final mark follows into the store and is not waited for
+ *
+ * On failure the steps done are undone in reverse. An object in a transient state belongs to one
+ * request; others wait for it, at most ENGINE_WAIT_S, then fail with a conflict.
+ *
+ * Locks: `lock` guards the model and everything else here that says so. It is never held across the
+ * store, the kernel or another party. The applier's turn is taken before it, never after.
+ */
+#ifndef CONTROLLER_ENGINE_H
+#define CONTROLLER_ENGINE_H
+
+#include <pthread.h>
+
+#include "base/list.h"
+#include "cnm/cnm.h"
+#include "drivers/driver.h"
+#include "kernel/fdkeep.h"
+#include "model/model.h"
+#include "plan/apply.h"
+#include "plan/plan.h"
+#include "resolver/resolver.h"
+#include "state/store.h"
+
+#define ENGINE_WAIT_S 10
+
+struct cnm_engine {
+	/* constant after open */
+	char *state_dir, *run_dir, *netns_dir, *instance, *default_bridge, *resolv_conf;
+	bool no_forwarding, forward_no_drop;
+	char *engine_id, *boot_id;
+	char *host_resolv; /* text of the host's resolv.conf, NULL: none */
+	char *host_hosts;  /* text of the host's /etc/hosts */
+	struct store *store;
+	struct fdkeep *fdkeep;
+	struct resolver *resolver;
+	struct applier *applier;
+	struct driver_env env;
+
+	pthread_mutex_t lock;
+	pthread_cond_t changed; /* an object left a transient state */
+	struct model model;
+	bool host_checked; /* the host's objects were compared since start */
+	bool all_checked;
+	bool pruning;
+	/* cnm turned forwarding on, for this family; decides what happens to foreign packets */
+	bool forward4_ours, forward6_ours;
+
+	struct events *events;
+	struct reconcile *reconcile;
+};
+
+/* ---- lookup.c: find what a request names, in a state it can be used. With the lock held, which is
+ * let go while waiting; 1 is returned then, and what was found before is stale. 0 at once, <0
+ * error. */
+int engine_network(struct cnm_engine *e, const char *ref, struct network **ret,
+		   struct cnm_error *err);
+/* exclusive: also not busy. Its place in the kernel has been compared since start. */
+int engine_sandbox(struct cnm_engine *e, const char *ref, bool exclusive, struct sandbox **ret,
+		   struct cnm_error *err);
+int engine_endpoint(struct cnm_engine *e, const char *ref, struct endpoint **ret,
+		    struct cnm_error *err);
+/* Both, valid together, the sandbox not busy. 0 or an error. */
+int engine_pair(struct cnm_engine *e, const char *network, const char *sandbox, struct network **n,
+		struct sandbox **sb, struct cnm_error *err);
+/* Wait for a change once: 0, or -ETIMEDOUT after the deadline (start with 0). */
+int engine_wait(struct cnm_engine *e, uint64_t *deadline);
+
+/* ---- planning.c: what must exist, from the model alone. With the lock held. */
+void plan_host(const struct cnm_engine *e, struct plan *p);
+void plan_network(const struct cnm_engine *e, const struct network *n, struct plan *p);
+/* With all of its endpoints that are not REMOVING. */
+void plan_sandbox(const struct cnm_engine *e, const struct sandbox *sb, struct plan *p);
+/* Tell the resolver what a sandbox sees and what its endpoints are called. */
+int publish_sandbox(struct cnm_engine *e, const struct sandbox *sb);
+
+/* ---- change.c: one request's way through store and kernel */
+struct change {
+	struct plan before, after;
+	struct plan_diff diff;
+	bool diffed;
+};
+/* Difference of the two plans. */
+int change_prepare(struct change *c, struct cnm_error *err);
+/* For a dry run: the difference as text into dry->plan. */
+int change_tell(struct change *c, struct cnm_dry_run *dry, struct cnm_error *err);
+int change_apply(struct cnm_engine *e, struct change *c, struct cnm_error *err);
+/* Take back what change_apply() did, after a later step failed. */
+void change_revert(struct cnm_engine *e, struct change *c);
+void change_free(struct change *c);
+
+/* Rows of objects, as the store takes them. body is owned by the caller (free row->body). */
+int row_network(const struct network *n, enum store_state s, struct store_row *row);
+/* bufs hold the addresses' texts. */
+struct row_bufs {
+	char ip4[IP_STR], ip6[IP_STR], mac[MAC_STR];
+};
+int row_endpoint(const struct endpoint *ep, enum store_state s, struct row_bufs *bufs,
+		 struct store_row *row);
+int row_sandbox(const struct sandbox *sb, enum store_state s, struct store_row *row);
+/* Insert or update the object's row in a transaction; an encoding failure fails the commit. */
+void tx_put_network(struct store_tx **tx, const struct network *n, enum store_state s, bool insert);
+void tx_put_endpoint(struct store_tx **tx, const struct endpoint *ep, enum store_state s,
+		     bool insert);
+void tx_put_sandbox(struct store_tx **tx, const struct sandbox *sb, enum store_state s,
+		    bool insert);
+
+/* ---- network_build.c */
+/* From a request to a network that could be entered. Facts were gathered without the lock. */
+struct network_facts {
+	struct cnm_prefix routes[512];
+	unsigned n_routes;
+	bool link_exists, link_is_bridge, link_is_ours;
+	bool forwarding4, forwarding6; /* the host forwards already */
+};
+int network_facts_gather(struct cnm_engine *e, const struct cnm_network_config *config,
+			 struct network_facts *ret, struct cnm_error *err);
+int network_build(struct cnm_engine *e, const struct cnm_network_config *config, bool predefined,
+		  const struct network_facts *facts, struct network **ret, char **ret_warning,
+		  struct cnm_error *err);
+
+/* network.c: also for the predefined ones. */
+int engine_create_network(struct cnm_engine *e, const struct cnm_network_config *config,
+			  bool predefined, struct cnm_dry_run *dry, char ret_id[CNM_ID_SIZE],
+			  char **ret_warning, struct cnm_error *err);
+
+/* ---- endpoint.c */
+/* Make an endpoint from a request, enter it as CREATING and take its addresses. */
+int endpoint_build(struct cnm_engine *e, struct network *n, const char *name,
+		   const struct cnm_endpoint_config *config, struct endpoint **ret,
+		   struct cnm_error *err);
+/* Interface names in use inside a sandbox, ours or not; gathered without the lock. */
+struct ifnames {
+	char names[64][IFNAMSIZ];
+	unsigned n;
+};
+/* Link it to the sandbox under a free interface name. */
+int endpoint_attach(struct endpoint *ep, struct sandbox *sb, const struct ifnames *taken,
+		    struct cnm_error *err);
+void endpoint_detach(struct endpoint *ep);
+/* Check the pair, build, attach: what connect and sandbox create have in common. Lock held. */
+int endpoint_add(struct cnm_engine *e, struct network *n, struct sandbox *sb,
+		 const struct cnm_endpoint_config *config, const struct ifnames *taken,
+		 struct endpoint **ret, struct cnm_error *err);
+/* May this network and this sandbox go together? Docker's rules and words. */
+int endpoint_check_pair(const struct network *n, const struct sandbox *sb, struct cnm_error *err);
+
+/* ---- inspect.c: JSON of objects; NULL when memory is out. With the lock held. */
+json_t *inspect_network(const struct network *n, bool with_containers, bool status);
+json_t *inspect_endpoint(const struct endpoint *ep);
+json_t *inspect_endpoint_settings(const struct endpoint *ep);
+json_t *inspect_sandbox(const struct cnm_engine *e, const struct sandbox *sb);
+
+/* ---- filters.c */
+struct filters;
+/* text NULL or "": no filters. known: NULL-terminated names. */
+int filters_parse(struct filters **ret, const char *text, const char *const *known,
+		  struct cnm_error *err);
+void filters_free(struct filters *f);
+static inline void filters_free_p(struct filters **f)
+{
+	filters_free(*f);
+}
+/* Does a network pass? (driver, id, name, label, scope, type, dangling) */
+bool filters_match_network(const struct filters *f, const struct network *n);
+/* Does it pass those of prune? (until, label, label!) */
+bool filters_match_prune(const struct filters *f, const struct network *n);
+
+/* ---- events.c */
+int events_new(struct events **ret, struct cnm_error *err);
+void events_free(struct events *ev);
+/* sandbox NULL: none. With or without the lock. */
+void events_network(struct events *ev, const char *action, const struct network *n,
+		    const struct sandbox *sb);
+/* An event about no network in particular, or whose object is gone. */
+void events_emit(struct events *ev, const char *type, const char *action, const char *id,
+		 json_t *attributes /* stolen */);
+
+/* ---- restore.c */
+int engine_restore(struct cnm_engine *e, struct cnm_error *err);
+
+/* ---- reconcile.c: compares and mends, at start, on monitor events, and for doctor */
+int reconcile_start(struct cnm_engine *e, struct cnm_error *err);
+void reconcile_stop(struct cnm_engine *e);
+/* Bring one sandbox into agreement now if that was not done since start. Without the lock. */
+void reconcile_sandbox_first(struct cnm_engine *e, const char *ref);
+void reconcile_host_first(struct cnm_engine *e);
+
+/* ---- descriptors that outlive the process, for the programs above */
+/* One kept under name, owned by the caller, or -1. */
+int engine_fd_take(struct cnm_engine *e, const char *name);
+int engine_fd_put(struct cnm_engine *e, const char *name, int fd);
+
+#endif

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Networks: create, remove, list, inspect, prune. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "controller/engine.h"
+
+/* cnm turns forwarding on with the first network that needs it; then it also answers for the rest.
+ */
+static void note_forwarding(struct cnm_engine *e, const struct network *n,
+			    const struct network_facts *f, struct store_tx *tx)
+{
+	if (e->no_forwarding || n->internal || !n->driver->addresses || n->config_only)
+		return;
+	if (n->ipv4 && !f->forwarding4 && !e->forward4_ours) {
+		e->forward4_ours = true;
+		store_tx_set_meta(tx, "forward4-boot", e->boot_id);
+	}
+	if (n->ipv6 && !f->forwarding6 && !e->forward6_ours) {
+		e->forward6_ours = true;
+		store_tx_set_meta(tx, "forward6-boot", e->boot_id);
+	}
+}
+
+/* The host's part is included: the first network with a way out needs forwarding. */
+static void plan_with_host(struct cnm_engine *e, const struct network *n, struct plan *p)
+{
+	plan_host(e, p);
+	if (n)
+		plan_network(e, n, p);
+}
+
+/* Lock held: enter the network, and plan. */
+static int enter(struct cnm_engine *e, const struct cnm_network_config *config, bool predefined,
+		 const struct network_facts *facts, struct store_tx **tx, struct change *c,
+		 struct network **ret, char **ret_warning, struct cnm_error *err)
+{
+	bool f4 = e->forward4_ours, f6 = e->forward6_ours;
+	struct network *n;
+	int r = network_build(e, config, predefined, facts, &n, ret_warning, err);
+
+	if (r < 0)
+		return r;
+	plan_host(e, &c->before);
+	r = model_add_network(&e->model, n);
+	if (r < 0) {
+		network_free(n);
+		return cnm_error_errno(err, r, "enter network \"%s\"", config->name);
+	}
+	note_forwarding(e, n, facts, *tx);
+	plan_with_host(e, n, &c->after);
+	r = change_prepare(c, err);
+	if (r < 0) {
+		e->forward4_ours = f4;
+		e->forward6_ours = f6;
+		model_del_network(&e->model, n);
+		return r;
+	}
+	tx_put_network(tx, n, STORE_CREATING, true);
+	*ret = n;
+	return 0;
+}
+
+static void drop_row(struct cnm_engine *e, const struct network *n)
+{
+	struct store_tx *tx = store_tx_new(e->store);
+
+	store_tx_delete(tx, STORE_NETWORK, n->id);
+	store_commit(e->store, tx, STORE_NORMAL, NULL);
+}
+
+/* Without the lock: row, kernel, and the row that makes it last, on disk before the answer. */
+static int settle_network(struct cnm_engine *e, struct network *n, struct change *c,
+			  struct store_tx *tx, struct cnm_error *err)
+{
+	struct store_tx *ready = store_tx_new(e->store);
+	int r;
+
+	store_tx_set_state(ready, STORE_NETWORK, n->id, STORE_READY);
+	r = store_commit(e->store, tx, STORE_NORMAL, err);
+	if (r < 0) {
+		store_tx_free(ready);
+		return r;
+	}
+	r = change_apply(e, c, err);
+	if (r < 0) {
+		store_tx_free(ready);
+	} else {
+		r = store_commit(e->store, ready, STORE_FULL, err);
+		if (r < 0)
+			change_revert(e, c);
+	}
+	if (r < 0)
+		drop_row(e, n);
+	return r;
+}
+
+static void mark_ready(struct cnm_engine *e, const char *id)
+{
+	struct store_tx *tx = store_tx_new(e->store);
+
+	store_tx_set_state(tx, STORE_NETWORK, id, STORE_READY);
+	store_commit(e->store, tx, STORE_NORMAL, NULL);
+}
+
+int engine_create_network(struct cnm_engine *e, const struct cnm_network_config *config,
+			  bool predefined, struct cnm_dry_run *dry, char ret_id[CNM_ID_SIZE],
+			  char **ret_warning, struct cnm_error *err)
+{
+	_cleanup_(change_free) struct change c = { 0 };
+	_free_ struct network_facts *facts = malloc(sizeof(*facts));
+	_free_ char *warning = NULL;
+	struct store_tx *tx = NULL;
+	struct network *n = NULL;
+	int r = facts ? network_facts_gather(e, config, facts, err)
+		      : cnm_error_errno(err, ENOMEM, "create network");
+
+	if (r < 0)
+		return r;
+	tx = store_tx_new(e->store);
+	pthread_mutex_lock(&e->lock);
+	r = enter(e, config, predefined, facts, &tx, &c, &n, &warning, err);
+	if (r == 0 && dry) {
+		r = change_tell(&c, dry, err);
+		model_del_network(&e->model, n);
+		pthread_mutex_unlock(&e->lock);
+		store_tx_free(tx);
+		return r;
+	}
+	pthread_mutex_unlock(&e->lock);
+	if (r < 0) {
+		store_tx_free(tx);
+		return r;
+	}
+	r = settle_network(e, n, &c, tx, err);
+	pthread_mutex_lock(&e->lock);
+	if (r == 0) {
+		n->state = OBJ_READY;
+		memcpy(ret_id, n->id, CNM_ID_SIZE);
+		events_network(e->events, "create", n, NULL);
+	} else {
+		model_del_network(&e->model, n);
+	}
+	pthread_cond_broadcast(&e->changed);
+	pthread_mutex_unlock(&e->lock);
+	if (r == 0 && ret_warning)
+		*ret_warning = take_ptr(warning);
+	return r;
+}
+
+int cnm_network_create(struct cnm_engine *e, const struct cnm_network_config *config,
+		       struct cnm_dry_run *dry, char ret_id[CNM_ID_SIZE], char **ret_warning,
+		       struct cnm_error *err)
+{
+	reconcile_host_first(e);
+	return engine_create_network(e, config, false, dry, ret_id, ret_warning, err);
+}
+
+/* ---- remove */
+
+static int refuse_active(const struct network *n, struct cnm_error *err)
+{
+	struct strbuf b = { 0 };
+	const struct endpoint *ep;
+
+	list_for_each (ep, &n->endpoints, in_network)
+		strbuf_addf(&b, "%sname:\"%s\" id:\"%.12s\"", b.len ? ", " : "", ep->name, ep->id);
+	cnm_error_set(err, CNM_E_FORBIDDEN,
+		      "error while removing network: network %s has active endpoints (%s)", n->name,
+		      b.s ? b.s : "");
+	strbuf_free(&b);
+	return -EPERM;
+}
+
+static int check_removable(const struct cnm_engine *e, const struct network *n,
+			   struct cnm_error *err)
+{
+	const struct network *o;
+
+	if (n->predefined)
+		return cnm_error_set(err, CNM_E_FORBIDDEN,
+				     "%s is a pre-defined network and cannot be removed", n->name);
+	if (!list_empty(&n->endpoints))
+		return refuse_active(n, err);
+	list_for_each (o, &e->model.networks, node)
+		if (n->config_only && o->config_from && streq(o->config_from, n->name))
+			return cnm_error_set(err, CNM_E_FORBIDDEN,
+					     "configuration network \"%s\" is in use", n->name);
+	return 0;
+}
+
+/* Without the lock; the network is REMOVING. */
+static int take_away(struct cnm_engine *e, struct network *n, struct change *c,
+		     struct cnm_error *err)
+{
+	struct store_tx *tx = store_tx_new(e->store);
+	int r;
+
+	store_tx_set_state(tx, STORE_NETWORK, n->id, STORE_REMOVING);
+	r = store_commit(e->store, tx, STORE_NORMAL, err);
+	if (r < 0)
+		return r;
+	r = change_apply(e, c, err);
+	if (r == 0) {
+		tx = store_tx_new(e->store);
+		store_tx_delete(tx, STORE_NETWORK, n->id);
+		r = store_commit(e->store, tx, STORE_FULL, err);
+		if (r < 0)
+			change_revert(e, c);
+	}
+	if (r < 0)
+		mark_ready(e, n->id);
+	return r;
+}
+
+/* Lock held, which is let go meanwhile. */
+static int remove_network(struct cnm_engine *e, struct network *n, struct cnm_dry_run *dry,
+			  struct cnm_error *err)
+{
+	_cleanup_(change_free) struct change c = { 0 };
+	int r = check_removable(e, n, err);
+
+	if (r < 0)
+		return r;
+	plan_with_host(e, n, &c.before);
+	n->state = OBJ_REMOVING;
+	plan_host(e, &c.after);
+	r = change_prepare(&c, err);
+	if (r == 0 && dry)
+		r = change_tell(&c, dry, err);
+	if (r == 0 && !dry) {
+		pthread_mutex_unlock(&e->lock);
+		r = take_away(e, n, &c, err);
+		pthread_mutex_lock(&e->lock);
+		if (r == 0) {
+			if (!n->config_only)
+				events_network(e->events, "destroy", n, NULL);
+			model_del_network(&e->model, n);
+			pthread_cond_broadcast(&e->changed);
+			return 0;
+		}
+	}
+	n->state = OBJ_READY;
+	pthread_cond_broadcast(&e->changed);
+	return r;
+}
+
+int cnm_network_remove(struct cnm_engine *e, const char *ref, struct cnm_dry_run *dry,
+		       struct cnm_error *err)
+{
+	struct network *n;
+	int r;
+
+	reconcile_host_first(e);
+	LOCKED(&e->lock);
+	r = engine_network(e, ref, &n, err);
+	return r < 0 ? r : remove_network(e, n, dry, err);
+}
+
+/* ---- prune */
+
+static bool is_prunable(const struct network *n, const struct filters *f)
+{
+	return n->state == OBJ_READY && !n->predefined && !n->config_only &&
+	       list_empty(&n->endpoints) && filters_match_prune(f, n);
+}
+
+static struct network *next_prunable(struct cnm_engine *e, const struct filters *f, int64_t after)
+{
+	struct network *n;
+
+	list_for_each (n, &e->model.networks, node)
+		if (n->created > after && is_prunable(n, f))
+			return n;
+	return NULL;
+}
+
+static int prune_all(struct cnm_engine *e, const struct filters *f, struct cnm_dry_run *dry,
+		     struct strbuf *plans, json_t *names, struct cnm_error *err)
+{
+	struct network *n;
+	int64_t after = 0;
+	int r = 0;
+
+	while (r == 0 && (n = next_prunable(e, f, after))) {
+		struct cnm_dry_run one = { 0 };
+
+		after = n->created;
+		json_push(names, json_string(n->name));
+		r = remove_network(e, n, dry ? &one : NULL, err);
+		if (one.plan)
+			strbuf_add(plans, one.plan);
+		free(one.plan);
+	}
+	return r;
+}
+
+int cnm_network_prune(struct cnm_engine *e, const char *filters, struct cnm_dry_run *dry,
+		      char **ret_json, struct cnm_error *err)
+{
+	static const char *const known[] = { "until", "label", "label!", NULL };
+	_cleanup_(filters_free_p) struct filters *f = NULL;
+	struct strbuf plans = { 0 };
+	_json_ json_t *o = json_object();
+	json_t *names = json_array();
+	int r = filters_parse(&f, filters, known, err);
+
+	if (r < 0) {
+		json_decref(names);
+		return r;
+	}
+	reconcile_host_first(e);
+	pthread_mutex_lock(&e->lock);
+	if (e->pruning) {
+		pthread_mutex_unlock(&e->lock);
+		json_decref(names);
+		return cnm_error_set(err, CNM_E_CONFLICT, "a prune operation is already running");
+	}
+	e->pruning = true;
+	r = prune_all(e, f, dry, &plans, names, err);
+	e->pruning = false;
+	pthread_mutex_unlock(&e->lock);
+	json_put(o, "NetworksDeleted", json_array_size(names) ? json_incref(names) : json_null());
+	json_decref(names);
+	if (r == 0 && dry)
+		dry->plan = strbuf_take(&plans);
+	strbuf_free(&plans);
+	if (r < 0)
+		return r;
+	*ret_json = json_text(o);
+	if (!dry)
+		events_emit(e->events, "network", "prune", "",
+			    json_pack("{s:s}", "reclaimed", "0"));
+	return *ret_json ? 0 : cnm_error_errno(err, ENOMEM, "prune networks");
+}
+
+/* ---- look */
+
+int cnm_network_inspect(struct cnm_engine *e, const char *ref, bool verbose, char **ret_json,
+			struct cnm_error *err)
+{
+	_json_ json_t *o = NULL;
+	struct network *n;
+	int r;
+	LOCKED(&e->lock);
+
+	r = engine_network(e, ref, &n, err);
+	if (r < 0)
+		return r;
+	o = inspect_network(n, true, true);
+	*ret_json = o ? json_text(o) : NULL;
+	return *ret_json ? 0 : cnm_error_errno(err, ENOMEM, "inspect network \"%s\"", n->name);
+}
+
+int cnm_network_list(struct cnm_engine *e, const char *filters, char **ret_json,
+		     struct cnm_error *err)
+{
+	static const char *const known[] = { "driver", "id",   "name",     "label",
+					     "scope",  "type", "dangling", NULL };
+	_cleanup_(filters_free_p) struct filters *f = NULL;
+	_json_ json_t *list = json_array();
+	struct network *n;
+	char *text;
+	int r = filters_parse(&f, filters, known, err);
+
+	if (r < 0)
+		return r;
+	LOCKED(&e->lock);
+	list_for_each (n, &e->model.networks, node)
+		if (n->state == OBJ_READY && filters_match_network(f, n))
+			json_push(list, inspect_network(n, false, false));
+	text = json_text(list);
+	if (!text)
+		return cnm_error_errno(err, ENOMEM, "list networks");
+	*ret_json = text;
+	return 0;
+}

@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From the model to plans: what a network, a sandbox, the host must have. The same functions serve
+ * requests, restore, repair, --dry-run and doctor.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/cleanup.h"
+#include "controller/engine.h"
+#include "resolver/files.h"
+
+/* An element of the map that says what becomes of packets that are none of ours. */
+static void plan_foreign_drop(int family, struct plan *p)
+{
+	struct nft_elem *el = plan_add_elem_raw(p, "host", "foreign");
+
+	if (!el)
+		return;
+	el->key[0].type = NFT_T_NFPROTO;
+	el->key[0].proto =
+		family; /* NFPROTO_IPV4 and _IPV6 have the values of AF_INET and AF_INET6 */
+	el->data[0].type = NFT_T_VERDICT;
+	strcpy(el->data[0].verdict, "drop");
+}
+
+/* Does any network send packets of this family through the host? */
+static bool needs_forwarding(const struct cnm_engine *e, int family)
+{
+	const struct network *n;
+
+	list_for_each (n, &e->model.networks, node)
+		if (n->state != OBJ_REMOVING && n->driver->addresses && !n->config_only &&
+		    !n->internal && network_pool(n, family))
+			return true;
+	return false;
+}
+
+void plan_host(const struct cnm_engine *e, struct plan *p)
+{
+	if (e->no_forwarding)
+		return;
+	if (e->forward4_ours && !e->forward_no_drop)
+		plan_foreign_drop(AF_INET, p);
+	if (e->forward6_ours && !e->forward_no_drop)
+		plan_foreign_drop(AF_INET6, p);
+	if (needs_forwarding(e, AF_INET))
+		plan_add_sysctl(p, NULL, "host", "net/ipv4/ip_forward", "1");
+	if (needs_forwarding(e, AF_INET6))
+		plan_add_sysctl(p, NULL, "host", "net/ipv6/conf/all/forwarding", "1");
+}
+
+void plan_network(const struct cnm_engine *e, const struct network *n, struct plan *p)
+{
+	if (!n->config_only && n->driver->network_plan)
+		n->driver->network_plan(n, &e->env, p);
+}
+
+/* ---- sandboxes */
+
+static void plan_netns(const struct cnm_engine *e, const struct sandbox *sb, struct plan *p)
+{
+	struct plan_item *i = plan_add(p, PLAN_NETNS, sb->id, sb->id);
+
+	if (!i)
+		return;
+	i->netns.name = strdup(sb->name);
+	i->netns.source = strdup(sb->source == NETNS_OWN    ? "new"
+				 : sb->source == NETNS_HOST ? "host"
+							    : sb->adopted_from);
+	p->failed |= !i->netns.name || !i->netns.source;
+}
+
+static void plan_file(const struct cnm_engine *e, const struct sandbox *sb, const char *name,
+		      char *content, struct plan *p)
+{
+	char path[900];
+
+	snprintf(path, sizeof(path), "%s/sandboxes/%s/%s", e->run_dir, sb->id, name);
+	plan_add_file(p, sb->id, sb->id, path, content);
+}
+
+static enum files_mode files_mode(const struct sandbox *sb)
+{
+	const struct endpoint *ep;
+
+	if (sb->source == NETNS_HOST)
+		return FILES_HOST;
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		if (ep->state != OBJ_REMOVING && network_is_user_defined(ep->network))
+			return FILES_EMBEDDED;
+	return FILES_LEGACY;
+}
+
+static bool has_ipv6(const struct sandbox *sb)
+{
+	const struct endpoint *ep;
+
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		if (ep->state != OBJ_REMOVING && ip_is_set(&ep->ip6))
+			return true;
+	return false;
+}
+
+/* One line an address, IPv4 before IPv6, endpoints in the order of joining. */
+static char *hosts_text(const struct cnm_engine *e, const struct sandbox *sb)
+{
+	_free_ char *names = files_host_names(sb->hostname, NULL);
+	struct files_host_entry *entries;
+	const struct endpoint *ep;
+	size_t n = 0;
+	char *text;
+
+	if (sb->source == NETNS_HOST)
+		return strdup(e->host_hosts ? e->host_hosts : "127.0.0.1\tlocalhost\n");
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		n += 2;
+	entries = calloc(n + 1, sizeof(*entries));
+	if (!entries || !names) {
+		free(entries);
+		return NULL;
+	}
+	n = 0;
+	list_for_each (ep, &sb->endpoints, in_sandbox) {
+		if (ep->state == OBJ_REMOVING)
+			continue;
+		if (ip_is_set(&ep->ip4))
+			entries[n++] = (struct files_host_entry){ ep->ip4, names };
+		if (ip_is_set(&ep->ip6))
+			entries[n++] = (struct files_host_entry){ ep->ip6, names };
+	}
+	text = files_hosts(entries, n, has_ipv6(sb));
+	free(entries);
+	return text;
+}
+
+static void plan_files(const struct cnm_engine *e, const struct sandbox *sb, struct plan *p)
+{
+	char *hostname = NULL;
+
+	if (asprintf(&hostname, "%s\n", sb->hostname) < 0)
+		hostname = NULL;
+	plan_file(e, sb, "hostname", hostname, p);
+	plan_file(e, sb, "hosts", hosts_text(e, sb), p);
+	plan_file(e, sb, "resolv.conf",
+		  files_resolv_conf(files_mode(sb), e->host_resolv, has_ipv6(sb)), p);
+}
+
+static void plan_default_route(const struct sandbox *sb, int family, struct plan *p)
+{
+	const struct endpoint *gw = sandbox_gateway(sb, family);
+	struct plan_item *i;
+
+	if (!gw)
+		return;
+	i = plan_add(p, PLAN_ROUTE, sb->id, sb->id);
+	if (!i)
+		return;
+	str_copy(i->route.link, sizeof(i->route.link), gw->ifname);
+	i->route.dst.ip.family = family;
+	i->route.gateway = network_pool(gw->network, family)->gateway;
+}
+
+void plan_sandbox(const struct cnm_engine *e, const struct sandbox *sb, struct plan *p)
+{
+	const struct endpoint *ep;
+
+	plan_netns(e, sb, p);
+	plan_files(e, sb, p);
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		if (ep->state != OBJ_REMOVING && ep->network->driver->endpoint_plan)
+			ep->network->driver->endpoint_plan(ep, &e->env, p);
+	if (sb->source == NETNS_HOST)
+		return;
+	plan_default_route(sb, AF_INET, p);
+	plan_default_route(sb, AF_INET6, p);
+	plan_add(p, PLAN_DNS, sb->id, sb->id);
+}
+
+/* ---- names */
+
+#define MAX_NAMES 32
+
+static void add_name(const char **names, size_t *n, const char *name)
+{
+	for (size_t i = 0; i < *n; i++)
+		if (strcasecmp(names[i], name) == 0)
+			return;
+	if (*n < MAX_NAMES)
+		names[(*n)++] = name;
+}
+
+static int publish_endpoint(struct cnm_engine *e, const struct endpoint *ep)
+{
+	const char *names[MAX_NAMES];
+	char shortid[ID_SHORT + 1];
+	size_t n = 0, i;
+	json_t *v;
+
+	add_name(names, &n, ep->sandbox->name);
+	add_name(names, &n, ep->name);
+	json_array_foreach (ep->aliases, i, v)
+		add_name(names, &n, json_string_value(v));
+	snprintf(shortid, sizeof(shortid), "%.*s", ID_SHORT, ep->sandbox->id);
+	add_name(names, &n, shortid);
+	add_name(names, &n, ep->sandbox->hostname);
+	return resolver_set_names(e->resolver, &(struct resolver_names){
+						       .network_id = ep->network->id,
+						       .network_name = ep->network->name,
+						       .endpoint_id = ep->id,
+						       .names = names,
+						       .n_names = n,
+						       .ip4 = ep->ip4,
+						       .ip6 = ep->ip6,
+					       });
+}
+
+int publish_sandbox(struct cnm_engine *e, const struct sandbox *sb)
+{
+	struct endpoint *order[64];
+	const char *nets[64];
+	unsigned n = sandbox_gateway_order(sb, order, 64), n_nets = 0;
+	bool forward = false;
+	int r = 0;
+
+	for (unsigned i = 0; i < n && r == 0; i++) {
+		forward |= !order[i]->network->internal;
+		if (!network_is_user_defined(order[i]->network))
+			continue;
+		nets[n_nets++] = order[i]->network->id;
+		r = publish_endpoint(e, order[i]);
+	}
+	if (r < 0)
+		return r;
+	return resolver_set_sandbox(e->resolver, &(struct resolver_sandbox){
+							 .id = sb->id,
+							 .network_ids = nets,
+							 .n_networks = n_nets,
+							 .forward = forward,
+						 });
+}

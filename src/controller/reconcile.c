@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Keeping the kernel as the model says: one thread that compares everything after a start, the host
+ * first, and then whatever the monitor finds to disagree.
+ *
+ * The monitor hears our own changes too. What it tells is only a suspicion: a place (the host or a
+ * sandbox) and an interface index. It is dropped again when the link turns out to be up, or to be
+ * gone for good because nobody wants it any more; what is left after a moment is compared. Lost
+ * events (ENOBUFS) mean that everything is compared.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "controller/compare.h"
+#include "kernel/monitor.h"
+
+#define SETTLE_MS      30
+#define MAX_SUSPICIONS 256
+
+struct suspicion {
+	char place[ID_SIZE]; /* "" the host */
+	int ifindex;         /* 0: no link in particular */
+};
+
+struct reconcile {
+	struct cnm_engine *e;
+	struct monitor *monitor;
+	pthread_t thread;
+	int wake;             /* eventfd: stop */
+	struct mended mended; /* of this thread */
+	struct suspicion suspicions[MAX_SUSPICIONS];
+	unsigned n;
+	bool all; /* compare everything */
+};
+
+static void suspect(struct reconcile *rc, const char *place, int ifindex)
+{
+	for (unsigned i = 0; i < rc->n; i++)
+		if (rc->suspicions[i].ifindex == ifindex && streq(rc->suspicions[i].place, place))
+			return;
+	if (rc->n == MAX_SUSPICIONS) {
+		rc->all = true;
+		return;
+	}
+	str_copy(rc->suspicions[rc->n].place, ID_SIZE, place);
+	rc->suspicions[rc->n++].ifindex = ifindex;
+}
+
+static void trust(struct reconcile *rc, const char *place, int ifindex)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < rc->n; i++)
+		if (rc->suspicions[i].ifindex != ifindex || !streq(rc->suspicions[i].place, place))
+			rc->suspicions[n++] = rc->suspicions[i];
+	rc->n = n;
+}
+
+/* ---- which object an event is about; lock held */
+
+/* The sandbox whose endpoint has this link on the host, or NULL. */
+static const struct sandbox *sandbox_behind(const struct cnm_engine *e, const char *name)
+{
+	const char *id = str_after(name, "veth");
+	const struct sandbox *sb;
+	const struct endpoint *ep;
+
+	if (!id)
+		return NULL;
+	list_for_each (sb, &e->model.sandboxes, node)
+		list_for_each (ep, &sb->endpoints, in_sandbox)
+			if (ep->state == OBJ_READY && !sb->busy && strncmp(id, ep->id, 7) == 0)
+				return sb;
+	return NULL;
+}
+
+/* Is it a link of a network itself? */
+static bool is_network_link(const struct cnm_engine *e, const char *name)
+{
+	struct plan p = { 0 };
+	const struct network *n;
+	bool found = false;
+
+	list_for_each (n, &e->model.networks, node)
+		if (n->state == OBJ_READY)
+			plan_network(e, n, &p);
+	for (size_t i = 0; i < p.n && !found; i++)
+		found = p.items[i].kind == PLAN_LINK && streq(p.items[i].link.name, name);
+	plan_free(&p);
+	return found;
+}
+
+/* A link of the host that somebody wants: the place that compares it. */
+static bool host_link_wanted(const struct cnm_engine *e, const char *name,
+			     char place[static ID_SIZE])
+{
+	const struct sandbox *sb = sandbox_behind(e, name);
+
+	str_copy(place, ID_SIZE, sb ? sb->id : "");
+	return sb || (!str_after(name, "veth") && is_network_link(e, name));
+}
+
+static const struct sandbox *sandbox_of(struct cnm_engine *e, int nsid)
+{
+	const struct sandbox *sb;
+
+	list_for_each (sb, &e->model.sandboxes, node)
+		if (sb->nsid == nsid)
+			return sb;
+	return NULL;
+}
+
+/* Ids of the sandboxes that `pick` chooses; the array is the caller's. */
+static char (*list_sandboxes(struct cnm_engine *e, bool (*pick)(const struct sandbox *sb),
+			     unsigned *ret_n))[ID_SIZE]
+{
+	const struct sandbox *sb;
+	char(*ids)[ID_SIZE];
+	unsigned n = 0;
+	LOCKED(&e->lock);
+
+	list_for_each (sb, &e->model.sandboxes, node)
+		n++;
+	ids = calloc(n + 1, ID_SIZE);
+	*ret_n = 0;
+	list_for_each (sb, &e->model.sandboxes, node)
+		if (ids && pick(sb))
+			memcpy(ids[(*ret_n)++], sb->id, ID_SIZE);
+	return ids;
+}
+
+static bool lacks_nsid(const struct sandbox *sb)
+{
+	return sb->nsid < 0 && sb->state == OBJ_READY && sb->source != NETNS_HOST;
+}
+
+static bool any(const struct sandbox *sb)
+{
+	return true;
+}
+
+/* Namespaces get their number when the kernel first needs one; ask for those not known yet. */
+static void learn_nsids(struct cnm_engine *e)
+{
+	unsigned n;
+	char(*ids)[ID_SIZE] = list_sandboxes(e, lacks_nsid, &n);
+
+	for (unsigned i = 0; i < n; i++) {
+		struct sandbox *sb;
+		int nsid;
+
+		applier_enter(e->applier);
+		nsid = applier_nsid(e->applier, ids[i]);
+		applier_leave(e->applier);
+		pthread_mutex_lock(&e->lock);
+		if ((sb = map_get(&e->model.sandbox_by_id, ids[i])))
+			sb->nsid = nsid;
+		pthread_mutex_unlock(&e->lock);
+	}
+	free(ids);
+}
+
+static bool link_wanted_in(const struct sandbox *sb, const char *name)
+{
+	const struct endpoint *ep;
+
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		if (streq(ep->ifname, name))
+			return true;
+	return false;
+}
+
+static void hear_host(struct reconcile *rc, const struct monitor_event *ev)
+{
+	struct cnm_engine *e = rc->e;
+	char place[ID_SIZE];
+
+	switch (ev->what) {
+	case MONITOR_LINK: {
+		bool wanted;
+
+		pthread_mutex_lock(&e->lock);
+		wanted = host_link_wanted(e, ev->name, place);
+		pthread_mutex_unlock(&e->lock);
+		if (wanted && (ev->gone || !ev->up))
+			suspect(rc, place, ev->ifindex);
+		else
+			trust(rc, place, ev->ifindex);
+		break;
+	}
+	case MONITOR_ADDR:
+		if (ev->gone)
+			suspect(rc, "", ev->ifindex);
+		break;
+	case MONITOR_NFT:
+		if (streq(ev->table, applier_table(e->applier)) &&
+		    ev->portid != applier_nft_portid(e->applier))
+			suspect(rc, "", 0);
+		break;
+	case MONITOR_ROUTE:
+		break; /* no plan has routes on the host */
+	case MONITOR_LOST:
+		rc->all = true;
+		break;
+	}
+}
+
+static void hear_sandbox(struct reconcile *rc, const struct monitor_event *ev)
+{
+	struct cnm_engine *e = rc->e;
+	const struct sandbox *sb;
+	char place[ID_SIZE] = "";
+	bool wanted = false;
+
+	pthread_mutex_lock(&e->lock);
+	sb = sandbox_of(e, ev->nsid);
+	if (!sb) {
+		pthread_mutex_unlock(&e->lock);
+		learn_nsids(e);
+		pthread_mutex_lock(&e->lock);
+		sb = sandbox_of(e, ev->nsid);
+	}
+	if (sb && sb->state == OBJ_READY && !sb->busy) {
+		memcpy(place, sb->id, ID_SIZE);
+		wanted = link_wanted_in(sb, ev->name);
+	}
+	pthread_mutex_unlock(&e->lock);
+	if (!place[0])
+		return;
+	if (ev->what == MONITOR_LINK && (!wanted || (!ev->gone && ev->up)))
+		trust(rc, place, ev->ifindex);
+	else if (ev->gone || ev->what == MONITOR_LINK)
+		suspect(rc, place, ev->what == MONITOR_NFT ? 0 : ev->ifindex);
+}
+
+static void hear(const struct monitor_event *ev, void *arg)
+{
+	struct reconcile *rc = arg;
+
+	if (ev->nsid < 0)
+		hear_host(rc, ev);
+	else
+		hear_sandbox(rc, ev);
+}
+
+/* ---- the thread */
+
+static void compare(struct reconcile *rc, const char *place)
+{
+	struct cnm_error err = { 0 };
+
+	if (compare_and_mend(rc->e, place, &rc->mended, &err) < 0)
+		log_err("compare %s%.12s with the kernel: %s", place[0] ? "sandbox " : "the host",
+			place, err.text);
+}
+
+static bool stopping(const struct reconcile *rc)
+{
+	struct pollfd p = { .fd = rc->wake, .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
+static void compare_all(struct reconcile *rc)
+{
+	unsigned n;
+	char(*ids)[ID_SIZE];
+
+	rc->all = false;
+	rc->n = 0;
+	compare(rc, "");
+	ids = list_sandboxes(rc->e, any, &n);
+	for (unsigned i = 0; i < n && !stopping(rc); i++)
+		compare(rc, ids[i]);
+	free(ids);
+	learn_nsids(rc->e);
+	pthread_mutex_lock(&rc->e->lock);
+	rc->e->all_checked = true;
+	pthread_mutex_unlock(&rc->e->lock);
+}
+
+static void compare_suspects(struct reconcile *rc)
+{
+	while (rc->n) {
+		struct suspicion s = rc->suspicions[0];
+
+		for (unsigned i = 0; i < rc->n; i++) /* one comparison a place */
+			if (streq(rc->suspicions[i].place, s.place))
+				rc->suspicions[i--] = rc->suspicions[--rc->n];
+		compare(rc, s.place);
+	}
+}
+
+/* Hear what there is; false: the monitor is of no more use. */
+static bool listen_once(struct reconcile *rc, int timeout)
+{
+	struct pollfd p[] = { { .fd = rc->wake, .events = POLLIN },
+			      { .fd = monitor_fd(rc->monitor), .events = POLLIN } };
+	int r = poll(p, 2, timeout);
+
+	if (r > 0 && p[1].revents && (r = monitor_read(rc->monitor, hear, rc)) < 0) {
+		log_err("the netlink monitor failed (%s); what others change in the kernel is "
+			"noticed by `cnm doctor` only",
+			strerror(-r));
+		return false;
+	}
+	return true;
+}
+
+static void *reconcile_main(void *arg)
+{
+	struct reconcile *rc = arg;
+
+	compare_all(rc);
+	while (!stopping(rc) && listen_once(rc, -1)) {
+		if (!rc->n && !rc->all)
+			continue;
+		/* What is torn down comes in several events: let them all arrive. */
+		usleep(SETTLE_MS * 1000);
+		if (!listen_once(rc, 0))
+			break;
+		if (rc->all)
+			compare_all(rc);
+		else
+			compare_suspects(rc);
+	}
+	return NULL;
+}
+
+int reconcile_start(struct cnm_engine *e, struct cnm_error *err)
+{
+	struct reconcile *rc = calloc(1, sizeof(*rc));
+	pthread_attr_t ta;
+	int r;
+
+	if (!rc)
+		return cnm_error_errno(err, ENOMEM, "reconciler");
+	rc->e = e;
+	rc->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = rc->wake < 0 ? cnm_error_errno(err, errno, "eventfd") : monitor_open(&rc->monitor, err);
+	if (r == 0) {
+		pthread_attr_init(&ta);
+		pthread_attr_setstacksize(&ta, 512 * 1024);
+		r = -pthread_create(&rc->thread, &ta, reconcile_main, rc);
+		pthread_attr_destroy(&ta);
+		if (r < 0)
+			cnm_error_errno(err, r, "start the reconciler");
+	}
+	if (r < 0) {
+		monitor_close(rc->monitor);
+		close_fd(&rc->wake);
+		free(rc);
+		return r;
+	}
+	e->reconcile = rc;
+	return 0;
+}
+
+void reconcile_stop(struct cnm_engine *e)
+{
+	struct reconcile *rc = e->reconcile;
+
+	if (!rc)
+		return;
+	eventfd_write(rc->wake, 1);
+	pthread_join(rc->thread, NULL);
+	monitor_close(rc->monitor);
+	close_fd(&rc->wake);
+	mended_free(&rc->mended);
+	free(rc);
+	e->reconcile = NULL;
+}
+
+void reconcile_host_first(struct cnm_engine *e)
+{
+	bool checked;
+
+	pthread_mutex_lock(&e->lock);
+	checked = e->host_checked;
+	pthread_mutex_unlock(&e->lock);
+	if (!checked)
+		compare_and_mend(e, "", NULL, NULL);
+}
+
+void reconcile_sandbox_first(struct cnm_engine *e, const char *ref)
+{
+	struct sandbox *sb;
+	unsigned matches;
+	char id[ID_SIZE] = "";
+
+	reconcile_host_first(e);
+	pthread_mutex_lock(&e->lock);
+	if (model_find_sandbox(&e->model, ref, &sb, &matches) == REF_FOUND && !sb->checked)
+		memcpy(id, sb->id, ID_SIZE);
+	pthread_mutex_unlock(&e->lock);
+	if (id[0])
+		compare_and_mend(e, id, NULL, NULL);
+}

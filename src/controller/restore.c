@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * From rows to the model, at start. What was being created is taken back, for nobody had an answer;
+ * what was being removed is finished; after a reboot, what lived only as long as the boot is void.
+ * All three mean the same here: the row goes, the object does not enter the model, and what is left
+ * of it in the kernel is removed by the first comparison, since nobody wants it. Pins of namespaces
+ * bear no mark of their own, so those are removed by name.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/log.h"
+#include "controller/engine.h"
+#include "kernel/netns.h"
+#include "model/codec.h"
+
+struct restore {
+	struct cnm_engine *e;
+	struct store_tx *tx; /* rows to delete */
+	bool rebooted;
+	bool skipped; /* a network could not be restored: what refers to it is kept */
+};
+
+static int load_network(const struct store_row *row, void *arg, struct cnm_error *err)
+{
+	struct restore *rs = arg;
+	struct cnm_engine *e = rs->e;
+	struct cnm_error why = { 0 };
+	struct network *n;
+	int r;
+
+	if (row->state != STORE_READY) {
+		store_tx_delete(rs->tx, STORE_NETWORK, row->id);
+		return 0;
+	}
+	r = network_decode(row->id, row->name, row->body, &n, &why);
+	if (r == 0 && !n->config_only && n->driver->network_parse &&
+	    (r = n->driver->network_parse(n, &e->env, &why)) < 0)
+		network_free(n);
+	if (r < 0) {
+		/* One that cannot be understood stays in the database and does not hold up the
+		 * rest. */
+		log_err("restore network \"%s\": %s; it is left out", row->name, why.text);
+		rs->skipped = true;
+		return 0;
+	}
+	n->state = OBJ_READY;
+	r = model_add_network(&e->model, n);
+	if (r < 0) {
+		network_free(n);
+		return cnm_error_errno(err, r, "restore network \"%s\"", row->name);
+	}
+	return 0;
+}
+
+/* What a void sandbox has left in the file system, and in a namespace that is not ours. */
+static void drop_namespace(struct cnm_engine *e, const struct sandbox *sb)
+{
+	char pin[512];
+	int ns;
+
+	snprintf(pin, sizeof(pin), "%s/%s", e->netns_dir, sb->name);
+	if (sb->source == NETNS_ADOPTED && netns_open_path(sb->adopted_from, &ns, NULL) == 0) {
+		netns_dns_table_remove(ns, NULL);
+		close_fd(&ns);
+	}
+	if (sb->source != NETNS_ADOPTED || !streq(sb->adopted_from, pin))
+		netns_unpin(e->netns_dir, sb->name, NULL);
+}
+
+static int load_sandbox(const struct store_row *row, void *arg, struct cnm_error *err)
+{
+	struct restore *rs = arg;
+	struct cnm_engine *e = rs->e;
+	struct sandbox *sb;
+	int r;
+
+	r = sandbox_decode(row->id, row->name, row->body, &sb, err);
+	if (r < 0)
+		return cnm_error_prefix(err, "restore sandbox %s", row->name), r;
+	if (row->state != STORE_READY || rs->rebooted) {
+		drop_namespace(e, sb);
+		store_tx_delete(rs->tx, STORE_SANDBOX, row->id);
+		sandbox_free(sb);
+		return 0;
+	}
+	sb->state = OBJ_READY;
+	r = model_add_sandbox(&e->model, sb);
+	if (r < 0) {
+		sandbox_free(sb);
+		return cnm_error_errno(err, r, "restore sandbox %s", row->name);
+	}
+	return 0;
+}
+
+/* An endpoint is void with its sandbox or network; a declared one outlives its sandbox. */
+static int load_endpoint(const struct store_row *row, void *arg, struct cnm_error *err)
+{
+	struct restore *rs = arg;
+	struct cnm_engine *e = rs->e;
+	struct network *n = row->network ? map_get(&e->model.network_by_id, row->network) : NULL;
+	struct sandbox *sb = row->sandbox && row->sandbox[0]
+				     ? map_get(&e->model.sandbox_by_id, row->sandbox)
+				     : NULL;
+	const struct cnm_ip *ips[2];
+	struct endpoint *ep;
+	int r;
+
+	if (row->state != STORE_READY || !n) {
+		if (n || !rs->skipped)
+			store_tx_delete(rs->tx, STORE_ENDPOINT, row->id);
+		return 0;
+	}
+	r = endpoint_decode(row->id, row->name, n, row->body, &ep, err);
+	if (r < 0)
+		return cnm_error_prefix(err, "restore endpoint %s", row->name), r;
+	if (!sb && !ep->declared) {
+		store_tx_delete(rs->tx, STORE_ENDPOINT, row->id);
+		endpoint_free(ep);
+		return 0;
+	}
+	r = model_add_endpoint(&e->model, ep);
+	if (r < 0) {
+		endpoint_free(ep);
+		return cnm_error_errno(err, r, "restore endpoint %s", row->name);
+	}
+	ep->state = OBJ_READY;
+	ips[0] = &ep->ip4;
+	ips[1] = &ep->ip6;
+	for (unsigned i = 0; i < 2; i++) {
+		struct network_pool *p = network_pool_of(n, ips[i]);
+
+		if (p && ipam_pool_take(p->taken, ips[i]) < 0)
+			log_warn("endpoint %s: its address is taken already", row->name);
+	}
+	if (sb) {
+		ep->sandbox = sb;
+		list_append(&sb->endpoints, &ep->in_sandbox);
+	} else {
+		ep->ifname[0] = 0;
+		if (row->sandbox && row->sandbox[0])
+			tx_put_endpoint(&rs->tx, ep, STORE_READY, false);
+	}
+	return 0;
+}
+
+/* Rows of endpoints that never entered, deleted before what they refer to. */
+static int load_all(struct restore *rs, struct cnm_error *err)
+{
+	struct cnm_engine *e = rs->e;
+	struct store_tx *endpoints, *others;
+	int r;
+
+	others = rs->tx = store_tx_new(e->store);
+	r = store_each(e->store, STORE_NETWORK, load_network, rs, err);
+	if (r == 0)
+		r = store_each(e->store, STORE_SANDBOX, load_sandbox, rs, err);
+	endpoints = rs->tx = store_tx_new(e->store);
+	if (r == 0)
+		r = store_each(e->store, STORE_ENDPOINT, load_endpoint, rs, err);
+	if (r < 0) {
+		store_tx_free(rs->tx);
+		store_tx_free(others);
+		return r;
+	}
+	endpoints = rs->tx;
+	if (store_commit(e->store, endpoints, STORE_FULL, err) < 0 ||
+	    store_commit(e->store, others, STORE_FULL, err) < 0)
+		log_warn("tidy the database: %s; changes are refused until it can be written",
+			 err && err->text[0] ? err->text : "failed");
+	return 0;
+}
+
+static int read_boot(struct restore *rs, struct cnm_error *err)
+{
+	struct cnm_engine *e = rs->e;
+	char *last = NULL, *f4 = NULL, *f6 = NULL;
+	int r = store_meta_get(e->store, "boot-id", &last, err);
+
+	if (r == 0)
+		r = store_meta_get(e->store, "forward4-boot", &f4, err);
+	if (r == 0)
+		r = store_meta_get(e->store, "forward6-boot", &f6, err);
+	rs->rebooted = !last || !streq(last, e->boot_id);
+	e->forward4_ours = f4 && streq(f4, e->boot_id);
+	e->forward6_ours = f6 && streq(f6, e->boot_id);
+	free(last);
+	free(f4);
+	free(f6);
+	return r;
+}
+
+int engine_restore(struct cnm_engine *e, struct cnm_error *err)
+{
+	struct restore rs = { .e = e };
+	struct sandbox *sb;
+	int r = read_boot(&rs, err);
+
+	if (r == 0)
+		r = load_all(&rs, err);
+	if (r < 0)
+		return r;
+	if (rs.rebooted) {
+		struct store_tx *tx = store_tx_new(e->store);
+
+		store_tx_set_meta(tx, "boot-id", e->boot_id);
+		r = store_commit(e->store, tx, STORE_FULL, err);
+		if (r < 0)
+			return r;
+	}
+	list_for_each (sb, &e->model.sandboxes, node) {
+		applier_know(e->applier, sb->id, sb->name);
+		r = publish_sandbox(e, sb);
+		if (r < 0)
+			return cnm_error_errno(err, r, "publish the names of %s", sb->name);
+	}
+	return 0;
+}

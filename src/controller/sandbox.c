@@ -1,0 +1,522 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/* Sandboxes: create (with their first endpoints), remove, look. */
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "controller/engine.h"
+#include "kernel/netns.h"
+
+/* Docker's rule for container names. It is also the name of a file in the namespace directory. */
+static int check_name(const char *name, struct cnm_error *err)
+{
+	bool ok = name && isalnum((unsigned char)name[0]) && strlen(name) <= 128;
+
+	for (const char *p = name; ok && *p; p++)
+		ok = isalnum((unsigned char)*p) || strchr("_.-", *p);
+	if (ok)
+		return 0;
+	return cnm_error_set(err, CNM_E_INVALID,
+			     "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are "
+			     "allowed, and at most 128 of them",
+			     name ? name : "");
+}
+
+static int check_hostname(const char *h, struct cnm_error *err)
+{
+	bool ok = strlen(h) <= 63;
+
+	for (const char *p = h; ok && *p; p++)
+		ok = isalnum((unsigned char)*p) || strchr("_.-", *p);
+	return ok ? 0
+		  : cnm_error_set(err, CNM_E_INVALID,
+				  "invalid hostname %s: letters, digits, '-', '_' and '.', at most "
+				  "63 of them",
+				  h);
+}
+
+/* The namespace to adopt: it must be one now. */
+static int check_source(const struct cnm_sandbox_config *c, char **ret_path, struct cnm_error *err)
+{
+	_close_ int fd = -1;
+	int r;
+
+	*ret_path = NULL;
+	if (c->pid && c->netns && c->netns[0])
+		return cnm_error_set(
+			err, CNM_E_INVALID,
+			"a sandbox adopts the namespace of a process or at a path, not "
+			"both: give --pid or --netns");
+	if (c->pid) {
+		r = netns_open_pid(c->pid, &fd, err);
+		if (r == 0 && asprintf(ret_path, "/proc/%d/ns/net", (int)c->pid) < 0)
+			r = cnm_error_errno(err, ENOMEM, "adopt");
+		return r;
+	}
+	if (!c->netns || !c->netns[0])
+		return 0;
+	if (c->netns[0] != '/')
+		return cnm_error_set(err, CNM_E_INVALID, "netns \"%s\" must be an absolute path",
+				     c->netns);
+	r = netns_open_path(c->netns, &fd, err);
+	if (r == 0 && !(*ret_path = strdup(c->netns)))
+		r = cnm_error_errno(err, ENOMEM, "adopt");
+	return r;
+}
+
+/*
+ * The place of its pin must be free before anything is written: what is found there after a crash
+ * is then ours to remove.
+ */
+static int check_pin(const struct cnm_engine *e, const char *name, const char *adopted,
+		     struct cnm_error *err)
+{
+	char pin[512];
+
+	snprintf(pin, sizeof(pin), "%s/%s", e->netns_dir, name);
+	if ((adopted && streq(adopted, pin)) || access(pin, F_OK) < 0)
+		return 0;
+	return cnm_error_set(
+		err, CNM_E_CONFLICT,
+		"a network namespace %s exists and is not cnm's: choose another name, or "
+		"adopt it with --netns %s",
+		pin, pin);
+}
+
+/* One that is there is refused by its name, which says more. */
+static bool has_sandbox(struct cnm_engine *e, const char *name)
+{
+	LOCKED(&e->lock);
+
+	return map_get(&e->model.sandbox_by_name, name) != NULL;
+}
+
+/* ---- create */
+
+struct building {
+	struct cnm_engine *e;
+	const struct cnm_sandbox_config *c;
+	struct sandbox *sb;
+	struct ifnames taken; /* of an adopted namespace */
+};
+
+static int set_labels(struct sandbox *sb, const struct cnm_sandbox_config *c, struct cnm_error *err)
+{
+	for (size_t i = 0; i < c->n_labels; i++)
+		if (json_put(sb->labels, c->labels[i].key, json_string(c->labels[i].value)) < 0)
+			return cnm_error_errno(err, ENOMEM, "labels");
+	return 0;
+}
+
+/* Everything that needs no other object. The path is taken over. */
+static int build(struct building *b, char *path, struct cnm_error *err)
+{
+	const char *hostname = b->c->hostname && b->c->hostname[0] ? b->c->hostname : b->c->name;
+	struct sandbox *sb = sandbox_new(b->c->name);
+	int r;
+
+	if (!sb) {
+		free(path);
+		return cnm_error_errno(err, ENOMEM, "sandbox");
+	}
+	b->sb = sb;
+	sb->adopted_from = path;
+	sb->source = path ? NETNS_ADOPTED : NETNS_OWN;
+	sb->checked = true;
+	sb->hostname = strndup(hostname, 63);
+	if (!sb->hostname)
+		return cnm_error_errno(err, ENOMEM, "sandbox");
+	r = b->c->hostname ? check_hostname(hostname, err) : 0;
+	return r < 0 ? r : set_labels(sb, b->c, err);
+}
+
+static void unbuild(struct cnm_engine *e, struct sandbox *sb)
+{
+	struct endpoint *ep, *tmp;
+
+	list_for_each_safe (ep, tmp, &sb->endpoints, in_sandbox)
+		model_del_endpoint(&e->model, ep, false);
+	model_del_sandbox(&e->model, sb);
+}
+
+/* Lock held: the sandbox shares the host's stack if its network says so. */
+static int add_endpoint(struct building *b, const struct cnm_attachment *a, struct cnm_error *err)
+{
+	struct endpoint *ep;
+	struct network *n;
+	int r = engine_network(b->e, a->network, &n, err);
+
+	if (r < 0)
+		return r;
+	if (n->driver->shares_host && list_empty(&b->sb->endpoints)) {
+		if (b->sb->source != NETNS_OWN)
+			return cnm_error_set(err, CNM_E_INVALID,
+					     "an adopted namespace cannot be put on the network %s",
+					     n->name);
+		b->sb->source = NETNS_HOST;
+	}
+	return endpoint_add(b->e, n, b->sb, &a->endpoint, &b->taken, &ep, err);
+}
+
+/* Lock held. Waiting for a network is done before anything is entered, so that nothing is stale. */
+static int wait_for_networks(struct building *b, struct cnm_error *err)
+{
+	bool again = true;
+
+	while (again) {
+		again = false;
+		for (size_t i = 0; i < b->c->n_networks; i++) {
+			struct network *n;
+			int r = engine_network(b->e, b->c->networks[i].network, &n, err);
+
+			if (r < 0)
+				return r;
+			again |= r > 0;
+		}
+	}
+	return 0;
+}
+
+static int enter_name(struct building *b, struct cnm_error *err)
+{
+	int r = model_add_sandbox(&b->e->model, b->sb);
+	const struct sandbox *o;
+
+	if (r == 0)
+		return 0;
+	if (r != -EEXIST)
+		return cnm_error_errno(err, r, "enter sandbox %s", b->sb->name);
+	o = map_get(&b->e->model.sandbox_by_name, b->sb->name);
+	return cnm_error_set(err, CNM_E_CONFLICT,
+			     "Conflict. The container name \"/%s\" is already in use by container "
+			     "\"%s\". You have to remove (or rename) that container to be able to "
+			     "reuse that name.",
+			     b->sb->name, o ? o->id : "");
+}
+
+/* On failure the sandbox is gone. */
+static int enter(struct building *b, struct change *c, struct cnm_error *err)
+{
+	int r = wait_for_networks(b, err);
+
+	if (r == 0)
+		r = enter_name(b, err);
+	if (r < 0) {
+		sandbox_free(b->sb);
+		return r;
+	}
+	for (size_t i = 0; i < b->c->n_networks && r == 0; i++)
+		r = add_endpoint(b, &b->c->networks[i], err);
+	if (r == 0) {
+		plan_sandbox(b->e, b->sb, &c->after);
+		r = change_prepare(c, err);
+	}
+	if (r < 0)
+		unbuild(b->e, b->sb);
+	return r;
+}
+
+static void put_rows(struct store_tx **tx, const struct sandbox *sb, enum store_state s,
+		     bool insert)
+{
+	const struct endpoint *ep;
+
+	tx_put_sandbox(tx, sb, s, insert);
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		tx_put_endpoint(tx, ep, s, insert);
+}
+
+/* Without the lock; the sandbox is CREATING, so nobody else changes its list. */
+static void drop_rows(struct cnm_engine *e, const struct sandbox *sb)
+{
+	struct store_tx *tx = store_tx_new(e->store);
+	const struct endpoint *ep;
+
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		store_tx_delete(tx, STORE_ENDPOINT, ep->id);
+	store_tx_delete(tx, STORE_SANDBOX, sb->id);
+	store_commit(e->store, tx, STORE_NORMAL, NULL);
+}
+
+/* The rows that make it last; with them where its networks' addresses stand. Lock held. */
+static struct store_tx *ready_rows(struct cnm_engine *e, const struct sandbox *sb)
+{
+	struct store_tx *tx = store_tx_new(e->store);
+	const struct endpoint *ep;
+
+	store_tx_set_state(tx, STORE_SANDBOX, sb->id, STORE_READY);
+	list_for_each (ep, &sb->endpoints, in_sandbox) {
+		store_tx_set_state(tx, STORE_ENDPOINT, ep->id, STORE_READY);
+		if (ep->network->n_pools)
+			tx_put_network(&tx, ep->network, STORE_READY, false);
+	}
+	return tx;
+}
+
+/* Without the lock: rows, kernel, rows. */
+static int settle(struct cnm_engine *e, const struct sandbox *sb, struct change *c,
+		  struct store_tx *enter, struct store_tx *ready, struct cnm_error *err)
+{
+	int r = store_commit(e->store, enter, STORE_NORMAL, err);
+
+	if (r < 0) {
+		store_tx_free(ready);
+		return r;
+	}
+	r = change_apply(e, c, err);
+	if (r < 0) {
+		store_tx_free(ready);
+	} else {
+		r = store_commit(e->store, ready, STORE_NORMAL, err);
+		if (r < 0)
+			change_revert(e, c);
+	}
+	if (r < 0)
+		drop_rows(e, sb);
+	return r;
+}
+
+/* Lock held. */
+static void become_ready(struct cnm_engine *e, struct sandbox *sb)
+{
+	struct endpoint *ep;
+
+	sb->state = OBJ_READY;
+	list_for_each (ep, &sb->endpoints, in_sandbox) {
+		ep->state = OBJ_READY;
+		events_network(e->events, "connect", ep->network, sb);
+	}
+}
+
+/* Lock held on entry and exit, let go meanwhile. */
+static int carry_out(struct cnm_engine *e, struct sandbox *sb, struct change *c,
+		     struct cnm_error *err)
+{
+	struct store_tx *enter = store_tx_new(e->store), *ready = ready_rows(e, sb);
+	int r;
+
+	put_rows(&enter, sb, STORE_CREATING, true);
+	pthread_mutex_unlock(&e->lock);
+	r = settle(e, sb, c, enter, ready, err);
+	pthread_mutex_lock(&e->lock);
+	if (r == 0 && (r = publish_sandbox(e, sb)) < 0) {
+		cnm_error_errno(err, r, "publish the names of %s", sb->name);
+		pthread_mutex_unlock(&e->lock);
+		change_revert(e, c);
+		drop_rows(e, sb);
+		pthread_mutex_lock(&e->lock);
+	}
+	if (r == 0)
+		become_ready(e, sb);
+	return r;
+}
+
+int cnm_sandbox_create(struct cnm_engine *e, const struct cnm_sandbox_config *config,
+		       struct cnm_dry_run *dry, char ret_id[CNM_ID_SIZE], struct cnm_error *err)
+{
+	_cleanup_(change_free) struct change c = { 0 };
+	struct building b = { .e = e, .c = config };
+	char *path;
+	int r = check_name(config->name, err);
+
+	if (r < 0 || (r = check_source(config, &path, err)) < 0)
+		return r;
+	r = build(&b, path, err);
+	if (r == 0 && !has_sandbox(e, config->name))
+		r = check_pin(e, config->name, path, err);
+	if (r == 0 && path)
+		r = applier_names_at(e->applier, path, b.taken.names, 64, &b.taken.n, err);
+	if (r < 0) {
+		sandbox_free(b.sb);
+		return r;
+	}
+	reconcile_host_first(e);
+	LOCKED(&e->lock);
+	r = enter(&b, &c, err);
+	if (r < 0)
+		return r;
+	if (dry)
+		r = change_tell(&c, dry, err);
+	else
+		r = carry_out(e, b.sb, &c, err);
+	if (r < 0 || dry)
+		unbuild(e, b.sb);
+	else
+		memcpy(ret_id, b.sb->id, CNM_ID_SIZE);
+	pthread_cond_broadcast(&e->changed);
+	return r;
+}
+
+/* ---- remove */
+
+/* Without the lock; the sandbox and its endpoints are REMOVING. */
+static int take_away(struct cnm_engine *e, struct store_tx *first, struct store_tx *last,
+		     struct change *c, struct cnm_error *err)
+{
+	int r = store_commit(e->store, first, STORE_NORMAL, err);
+
+	if (r < 0) {
+		store_tx_free(last);
+		return r;
+	}
+	r = change_apply(e, c, err);
+	if (r < 0) {
+		store_tx_free(last);
+		return r;
+	}
+	r = store_commit(e->store, last, STORE_NORMAL, err);
+	if (r < 0)
+		change_revert(e, c);
+	return r;
+}
+
+/* After a failed removal: the rows say READY again. Without the lock. */
+static void mark_ready(struct cnm_engine *e, const struct sandbox *sb)
+{
+	struct store_tx *tx = store_tx_new(e->store);
+
+	put_rows(&tx, sb, STORE_READY, false);
+	store_commit(e->store, tx, STORE_NORMAL, NULL);
+}
+
+static void set_states(struct sandbox *sb, enum obj_state s)
+{
+	struct endpoint *ep;
+
+	sb->state = s;
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		ep->state = s;
+}
+
+/* What is written before and after: declared endpoints stay, without a sandbox. */
+static void removal_rows(struct cnm_engine *e, const struct sandbox *sb, struct store_tx **first,
+			 struct store_tx **last)
+{
+	const struct endpoint *ep;
+
+	*first = store_tx_new(e->store);
+	*last = store_tx_new(e->store);
+	list_for_each (ep, &sb->endpoints, in_sandbox) {
+		if (ep->declared) {
+			struct row_bufs bufs;
+			struct store_row row;
+
+			if (row_endpoint(ep, STORE_READY, &bufs, &row) == 0) {
+				row.sandbox = NULL;
+				store_tx_update(*last, &row);
+			}
+			free((char *)row.body);
+		} else {
+			store_tx_set_state(*first, STORE_ENDPOINT, ep->id, STORE_REMOVING);
+			store_tx_delete(*last, STORE_ENDPOINT, ep->id);
+		}
+	}
+	store_tx_set_state(*first, STORE_SANDBOX, sb->id, STORE_REMOVING);
+	store_tx_delete(*last, STORE_SANDBOX, sb->id);
+}
+
+/* Lock held. */
+static void finish_removal(struct cnm_engine *e, struct sandbox *sb)
+{
+	struct endpoint *ep, *tmp;
+
+	list_for_each_safe (ep, tmp, &sb->endpoints, in_sandbox) {
+		events_network(e->events, "disconnect", ep->network, sb);
+		endpoint_detach(ep);
+		ep->state = OBJ_READY;
+		if (!ep->declared)
+			model_del_endpoint(&e->model, ep, true);
+	}
+	model_del_sandbox(&e->model, sb);
+}
+
+/* Lock held on entry and exit, let go meanwhile. */
+static int remove_sandbox(struct cnm_engine *e, struct sandbox *sb, struct change *c,
+			  struct cnm_error *err)
+{
+	struct store_tx *first, *last;
+	struct endpoint *ep;
+	int r;
+
+	set_states(sb, OBJ_REMOVING);
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		resolver_drop_names(e->resolver, ep->id);
+	removal_rows(e, sb, &first, &last);
+	pthread_mutex_unlock(&e->lock);
+	r = take_away(e, first, last, c, err);
+	if (r < 0)
+		mark_ready(e, sb);
+	pthread_mutex_lock(&e->lock);
+	if (r < 0) {
+		set_states(sb, OBJ_READY);
+		publish_sandbox(e, sb);
+	} else {
+		finish_removal(e, sb);
+	}
+	pthread_cond_broadcast(&e->changed);
+	return r;
+}
+
+int cnm_sandbox_remove(struct cnm_engine *e, const char *ref, struct cnm_dry_run *dry,
+		       struct cnm_error *err)
+{
+	_cleanup_(change_free) struct change c = { 0 };
+	struct sandbox *sb;
+	int r;
+
+	reconcile_sandbox_first(e, ref);
+	LOCKED(&e->lock);
+	r = engine_sandbox(e, ref, true, &sb, err);
+	if (r < 0)
+		return r;
+	plan_sandbox(e, sb, &c.before);
+	r = change_prepare(&c, err);
+	if (r < 0)
+		return r;
+	return dry ? change_tell(&c, dry, err) : remove_sandbox(e, sb, &c, err);
+}
+
+/* ---- look */
+
+int cnm_sandbox_inspect(struct cnm_engine *e, const char *ref, char **ret_json,
+			struct cnm_error *err)
+{
+	_json_ json_t *o = NULL;
+	struct sandbox *sb;
+	char *text;
+	int r;
+	LOCKED(&e->lock);
+
+	r = engine_sandbox(e, ref, false, &sb, err);
+	if (r < 0)
+		return r;
+	o = inspect_sandbox(e, sb);
+	text = o ? json_text(o) : NULL;
+	if (!text)
+		return cnm_error_errno(err, ENOMEM, "inspect sandbox %s", ref);
+	*ret_json = text;
+	return 0;
+}
+
+int cnm_sandbox_list(struct cnm_engine *e, char **ret_json, struct cnm_error *err)
+{
+	_json_ json_t *list = json_array();
+	struct sandbox *sb;
+	char *text;
+	LOCKED(&e->lock);
+
+	list_for_each (sb, &e->model.sandboxes, node)
+		if (sb->state == OBJ_READY)
+			json_push(list, inspect_sandbox(e, sb));
+	text = json_text(list);
+	if (!text)
+		return cnm_error_errno(err, ENOMEM, "list sandboxes");
+	*ret_json = text;
+	return 0;
+}
