@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * What the handlers share. A handler is one function for one route; it answers through api_reply...
+ * and returns 0, or returns a negative errno with call->err filled, which api.c turns into
+ * {"message": ...} with the status of the error's class. Handlers live in one file a resource, each
+ * with a table of routes that api.c lists.
+ */
+#ifndef API_API_CALL_H
+#define API_API_CALL_H
+
+#include <jansson.h>
+
+#include "api/api.h"
+#include "api/api_decode.h"
+
+struct api_call {
+	struct api *api;
+	struct cnm_engine *engine;
+	struct http_exchange *x;
+	const struct http_message *request;
+	const char *ref;          /* what the route's '*' stands for, decoded; else "" */
+	json_t *body;             /* by api_read_body() */
+	struct api_memory memory; /* what the body was decoded into */
+	struct cnm_dry_run plan;
+	struct cnm_dry_run *dry; /* &plan with ?dry-run=1, else NULL: pass it to the library */
+	struct cnm_error err;
+};
+
+struct api_route {
+	const char *method;
+	const char *pattern; /* one '*' at most, which stands for any text, slashes included */
+	int (*handle)(struct api_call *call);
+	bool quick; /* needs no waiting: may run on the server's thread */
+};
+
+/* Each ends with a route whose method is NULL. Of two that match a path the first one counts. */
+extern const struct api_route api_system_routes[];
+extern const struct api_route api_event_routes[];
+extern const struct api_route api_network_routes[];
+extern const struct api_route api_sandbox_routes[];
+extern const struct api_route api_endpoint_routes[];
+extern const struct api_route api_absent_routes[];
+
+/*
+ * Answers. json is text (or NULL: no body); api_reply_object() steals j. Both return 0, or -ENOMEM
+ * with call->err filled.
+ */
+int api_reply_text(struct api_call *call, int status, const char *json);
+int api_reply_object(struct api_call *call, int status, json_t *j);
+/* 201 {"Id": id, "Warning": warning} (without it if NULL) or, in a dry run, the plan. */
+int api_reply_created(struct api_call *call, const char *id, const char *warning);
+/* The status with no body or, in a dry run, the plan. */
+int api_reply_changed(struct api_call *call, int status);
+/* 200 {"Plan": [lines]} from call->plan. */
+int api_reply_plan(struct api_call *call);
+int api_reply_error(struct http_exchange *x, int status, const char *message);
+
+/* Reads the request's JSON object into call->body, with Docker's words for what is wrong. */
+int api_read_body(struct api_call *call);
+/* A query parameter that is a boolean; false if it is absent. */
+int api_param_bool(struct api_call *call, const char *name, bool *ret);
+/* The parameter "filters", or NULL. Its nesting has been checked, so it may be parsed. */
+int api_param_filters(struct api_call *call, const char **ret);
+
+#endif
