@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The firewall's socket: changes, dumps and questions. What the elements look like is in
+ * nft_elem.c, the loading of the ruleset in nft_load.c, the transactions in nft_msg.c.
+ */
+#include "kernel/nft.h"
+
+#include <errno.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "kernel/nft_internal.h"
+
+static bool is_table_name(const char *s)
+{
+	size_t n = strspn(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-");
+
+	return n > 0 && n <= NFT_TABLE_MAX && !s[n] && !strchr("0123456789_-", s[0]);
+}
+
+int nft_open(struct nft **ret, const char *table, struct cnm_error *err)
+{
+	struct nft *n;
+	int r;
+
+	if (!is_table_name(table))
+		return cnm_error_set(
+			err, CNM_E_INVALID,
+			"\"%s\" cannot be the name of an nf_tables table; use a letter, "
+			"then at most 31 letters, digits, '-' or '_'",
+			table);
+	n = calloc(1, sizeof(*n));
+	if (!n)
+		return cnm_error_errno(err, ENOMEM, "open the firewall");
+	str_copy(n->table, sizeof(n->table), table);
+	r = nft_sock_open(&n->changes);
+	if (r < 0)
+		cnm_error_errno(err, r, "open a netfilter socket");
+	else
+		r = nl_open(&n->reads, NETLINK_NETFILTER, err);
+	if (r < 0) {
+		nft_close(n);
+		return r;
+	}
+	*ret = n;
+	return 0;
+}
+
+void nft_close(struct nft *n)
+{
+	if (!n)
+		return;
+	nft_sock_close(n->changes);
+	nl_close(n->reads);
+	free(n);
+}
+
+uint32_t nft_portid(const struct nft *n)
+{
+	return nft_sock_portid(n->changes);
+}
+
+/* ---- changes */
+
+static void add_elem(const struct nft *n, struct nft_txn *t, int type, int flags,
+		     const struct nft_elem *e)
+{
+	const struct nft_set *set = nft_set_by_name(e->set);
+	struct nft_msg m;
+	struct nlmsghdr *h = nft_msg_start(&m, type, flags, nft_tables[set->bridge].family);
+	struct nlattr *list;
+
+	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, n->table);
+	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, e->set);
+	list = mnl_attr_nest_start(h, NFTA_SET_ELEM_LIST_ELEMENTS);
+	nft_elem_put(h, e, type == NFT_MSG_NEWSETELEM);
+	mnl_attr_nest_end(h, list);
+	nft_txn_add(t, h);
+}
+
+static int tell(const struct nft *n, int r, const char *verb, const struct nft_elem *e,
+		struct cnm_error *err)
+{
+	const struct nft_set *set = e->set ? nft_set_by_name(e->set) : NULL;
+	struct strbuf text = { 0 };
+
+	nft_elem_text(e, &text);
+	cnm_error_errno(err, r, "%s element \"%s\" of set %s, table %s %s", verb,
+			text.s ? text.s : "", e->set ? e->set : "",
+			nft_tables[set && set->bridge].family_name, n->table);
+	strbuf_free(&text);
+	return r;
+}
+
+static int check(const struct nft *n, const struct nft_elem *elems, unsigned count,
+		 struct cnm_error *err)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (!nft_elem_is_valid(&elems[i]))
+			return tell(n, -EINVAL, "write", &elems[i], err);
+	return 0;
+}
+
+int nft_change(struct nft *n, const struct nft_elem *add, unsigned n_add,
+	       const struct nft_elem *del, unsigned n_del, struct cnm_error *err)
+{
+	struct nft_txn t = { 0 };
+	int r = check(n, del, n_del, err), failed = -1;
+
+	if (r == 0)
+		r = check(n, add, n_add, err);
+	if (r < 0)
+		return r;
+	for (unsigned i = 0; i < n_del; i++)
+		add_elem(n, &t, NFT_MSG_DELSETELEM, 0, &del[i]);
+	for (unsigned i = 0; i < n_add; i++)
+		add_elem(n, &t, NFT_MSG_NEWSETELEM, NLM_F_CREATE, &add[i]);
+	r = nft_txn_run(n->changes, &t, &failed);
+	strbuf_free(&t.b);
+	if (r == 0)
+		return 0;
+	if (failed < 0 || (unsigned)failed >= n_del + n_add)
+		return cnm_error_errno(err, r, "change the elements of tables inet and bridge %s",
+				       n->table);
+	if ((unsigned)failed < n_del)
+		return tell(n, r, "delete", &del[failed], err);
+	if (r == -EBUSY) /* so the kernel says that it is there, with other data */
+		r = -EEXIST;
+	return tell(n, r, "add", &add[(unsigned)failed - n_del], err);
+}
+
+static void add_table(const struct nft *n, struct nft_txn *t, int type, int flags, uint8_t family)
+{
+	struct nft_msg m;
+	struct nlmsghdr *h = nft_msg_start(&m, type, flags, family);
+
+	mnl_attr_put_strz(h, NFTA_TABLE_NAME, n->table);
+	nft_txn_add(t, h);
+}
+
+/* A table that is not there is made first, lest its absence fail the transaction. */
+int nft_unload(struct nft *n, struct cnm_error *err)
+{
+	struct nft_txn t = { 0 };
+	int r, failed;
+
+	for (unsigned i = 0; i < NFT_N_TABLES; i++) {
+		add_table(n, &t, NFT_MSG_NEWTABLE, NLM_F_CREATE, nft_tables[i].family);
+		add_table(n, &t, NFT_MSG_DELTABLE, 0, nft_tables[i].family);
+	}
+	r = nft_txn_run(n->changes, &t, &failed);
+	strbuf_free(&t.b);
+	if (r < 0)
+		return cnm_error_errno(err, r, "delete tables inet and bridge %s", n->table);
+	return 0;
+}
+
+/* ---- questions */
+
+static int exists(const struct nlmsghdr *h, void *arg)
+{
+	*(bool *)arg = true;
+	return 0;
+}
+
+static int have_version(struct nft *n, const struct nft_table *t, bool *ret, struct cnm_error *err)
+{
+	char name[NFT_VERSION_CHAIN_SIZE];
+	struct cnm_error why = { 0 };
+	struct nft_msg m;
+	struct nlmsghdr *h = nft_msg_start(&m, NFT_MSG_GETCHAIN, 0, t->family);
+	int r;
+
+	mnl_attr_put_strz(h, NFTA_CHAIN_TABLE, n->table);
+	mnl_attr_put_strz(h, NFTA_CHAIN_NAME, nft_version_chain(name));
+	*ret = false;
+	r = nl_request(n->reads, h, exists, NULL, ret, &why);
+	if (r < 0 && r != -ENOENT)
+		return cnm_error_errno(err, r, "look for table %s %s", t->family_name, n->table);
+	return 0;
+}
+
+static int count_rule(const struct nlmsghdr *h, void *arg)
+{
+	const struct nlattr *tb[NFTA_RULE_MAX + 1];
+
+	nft_parse(h, tb, NFTA_RULE_MAX);
+	if (!streq(nft_attr_str(tb[NFTA_RULE_CHAIN]), "user"))
+		++*(unsigned *)arg;
+	return 0;
+}
+
+static void count_again(void *arg)
+{
+	*(unsigned *)arg = 0;
+}
+
+static int table_loaded(struct nft *n, const struct nft_table *t, struct cnm_error *err)
+{
+	unsigned rules = 0;
+	struct nft_msg m;
+	struct nlmsghdr *h;
+	bool there;
+	int r = have_version(n, t, &there, err);
+
+	if (r < 0 || !there)
+		return r;
+	h = nft_msg_start(&m, NFT_MSG_GETRULE, NLM_F_DUMP, t->family);
+	mnl_attr_put_strz(h, NFTA_RULE_TABLE, n->table);
+	r = nl_request(n->reads, h, count_rule, count_again, &rules, err);
+	if (r < 0) {
+		cnm_error_prefix(err, "list the rules of table %s %s", t->family_name, n->table);
+		return r;
+	}
+	return rules == t->n_rules;
+}
+
+int nft_loaded(struct nft *n, struct cnm_error *err)
+{
+	int r = 1;
+
+	for (unsigned i = 0; i < NFT_N_TABLES && r > 0; i++)
+		r = table_loaded(n, &nft_tables[i], err);
+	return r;
+}
+
+/* The elements of a set. What is not as ours are (the element "*") is passed over. */
+struct elems {
+	const struct nft_set *set;
+	struct nft_elem *e;
+	size_t n, cap;
+};
+
+static int collect(struct elems *l, const struct nlattr *attr)
+{
+	if (l->n == l->cap) {
+		size_t cap = l->cap ? 2 * l->cap : 64;
+		struct nft_elem *e = realloc(l->e, cap * sizeof(*e));
+
+		if (!e)
+			return -ENOMEM;
+		l->e = e;
+		l->cap = cap;
+	}
+	if (nft_elem_read(l->set, attr, &l->e[l->n]))
+		l->n++;
+	return 0;
+}
+
+static int collect_message(const struct nlmsghdr *h, void *arg)
+{
+	const struct nlattr *tb[NFTA_SET_ELEM_LIST_MAX + 1], *attr;
+	int r = 0;
+
+	nft_parse(h, tb, NFTA_SET_ELEM_LIST_MAX);
+	if (!tb[NFTA_SET_ELEM_LIST_ELEMENTS])
+		return 0;
+	mnl_attr_for_each_nested (attr, tb[NFTA_SET_ELEM_LIST_ELEMENTS]) {
+		r = collect(arg, attr);
+		if (r < 0)
+			break;
+	}
+	return r;
+}
+
+static void collect_again(void *arg)
+{
+	((struct elems *)arg)->n = 0;
+}
+
+static int dump_set(struct nft *n, struct elems *l, struct cnm_error *err)
+{
+	const struct nft_table *t = &nft_tables[l->set->bridge];
+	struct nft_msg m;
+	struct nlmsghdr *h = nft_msg_start(&m, NFT_MSG_GETSETELEM, NLM_F_DUMP, t->family);
+	int r;
+
+	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, n->table);
+	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, l->set->name);
+	l->n = 0;
+	r = nl_request(n->reads, h, collect_message, collect_again, l, NULL);
+	if (r < 0)
+		cnm_error_errno(err, r, "list set %s of table %s %s", l->set->name, t->family_name,
+				n->table);
+	return r;
+}
+
+int nft_dump(struct nft *n, int (*fn)(const struct nft_elem *e, void *arg), void *arg,
+	     struct cnm_error *err)
+{
+	struct elems l = { 0 };
+	int r = 0;
+
+	for (unsigned i = 0; i < nft_n_sets && r >= 0; i++) {
+		l.set = &nft_sets[i];
+		r = dump_set(n, &l, err);
+		for (size_t j = 0; j < l.n && r >= 0; j++)
+			r = fn(&l.e[j], arg);
+	}
+	free(l.e);
+	return r < 0 ? r : 0;
+}
+
+struct foreign {
+	const char *ours;
+	char *buf;
+	size_t size;
+};
+
+static const char *family_name(uint8_t family)
+{
+	switch (family) {
+	case NFPROTO_INET:
+		return "inet";
+	case NFPROTO_IPV4:
+		return "ip";
+	case NFPROTO_IPV6:
+		return "ip6";
+	}
+	return NULL;
+}
+
+/* A base chain's type is filter or nat or route; its hook numbers are those of its family. */
+static int look_at_chain(const struct nlmsghdr *h, void *arg)
+{
+	const struct nlattr *tb[NFTA_CHAIN_MAX + 1], *hook[NFTA_HOOK_MAX + 1];
+	const struct nfgenmsg *g = mnl_nlmsg_get_payload(h);
+	const char *family = family_name(g->nfgen_family), *table;
+	struct foreign *f = arg;
+
+	nft_parse(h, tb, NFTA_CHAIN_MAX);
+	nft_parse_nested(tb[NFTA_CHAIN_HOOK], hook, NFTA_HOOK_MAX);
+	table = nft_attr_str(tb[NFTA_CHAIN_TABLE]);
+	if (*f->buf || !family || !hook[NFTA_HOOK_HOOKNUM] || !tb[NFTA_CHAIN_POLICY] ||
+	    nft_attr_u32(hook[NFTA_HOOK_HOOKNUM]) != NF_INET_FORWARD ||
+	    nft_attr_u32(tb[NFTA_CHAIN_POLICY]) != NF_DROP ||
+	    (g->nfgen_family == NFPROTO_INET && streq(table, f->ours)))
+		return 0;
+	snprintf(f->buf, f->size, "table %s %s, chain %s, policy drop", family, table,
+		 nft_attr_str(tb[NFTA_CHAIN_NAME]));
+	return 0;
+}
+
+static void look_again(void *arg)
+{
+	*((struct foreign *)arg)->buf = '\0';
+}
+
+int nft_foreign_forward_drop(struct nft *n, char *buf, size_t size, struct cnm_error *err)
+{
+	struct foreign f = { n->table, buf, size };
+	struct nft_msg m;
+	int r;
+
+	*buf = '\0';
+	r = nl_request(n->reads, nft_msg_start(&m, NFT_MSG_GETCHAIN, NLM_F_DUMP, NFPROTO_UNSPEC),
+		       look_at_chain, look_again, &f, err);
+	if (r < 0)
+		cnm_error_prefix(err, "list the chains of nf_tables");
+	return r;
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The firewall: one fixed ruleset (ruleset.nft, loaded by the nft program), and element changes by
+ * our own messages on one nfnetlink socket that stays open (closing it costs 15 ms). It is two
+ * tables of one name, of family inet and of family bridge, which are there together or not at all.
+ *
+ * An element is typed fields. From them come both the bytes for the kernel and the text nft
+ * understands ("br-1 . br-1 : accept"); a dump of the kernel's sets gives the same fields, hence
+ * the same text, back, so that text is what the plan compares.
+ *
+ * A struct nft has no lock: its callers see to it that one thread at a time uses it.
+ */
+#ifndef KERNEL_NFT_H
+#define KERNEL_NFT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/addr.h"
+#include "base/str.h"
+#include "cnm/error.h"
+
+struct nft;
+
+enum nft_type {
+	NFT_T_NONE,
+	NFT_T_IFNAME,
+	NFT_T_NFPROTO,
+	NFT_T_IP4, /* this and what follows: data only */
+	NFT_T_IP6,
+	NFT_T_VERDICT,
+};
+
+struct nft_value {
+	enum nft_type type;
+	union {
+		char ifname[16];
+		uint8_t proto;    /* NFPROTO_IPV4, NFPROTO_IPV6 */
+		struct cnm_ip ip; /* of the type's family */
+		char verdict[24]; /* "accept", "drop", "goto CHAIN", "jump CHAIN" */
+	};
+};
+
+#define NFT_MAX_KEY 2
+struct nft_elem {
+	const char *set; /* a name of nft_sets[]; points into that table */
+	struct nft_value key[NFT_MAX_KEY];
+	struct nft_value data[1]; /* maps only */
+};
+
+/* The sets and maps of ruleset.nft, which a unit test holds against that file. */
+struct nft_set {
+	const char *name;
+	bool map;
+	bool bridge; /* in table bridge, not inet */
+	enum nft_type key[NFT_MAX_KEY], data[1];
+};
+extern const struct nft_set nft_sets[];
+extern const unsigned nft_n_sets;
+const struct nft_set *nft_set_by_name(const char *name); /* NULL if unknown */
+
+/* Appends "key [: data]" to b, or one part of it. Total: never fails but for memory. */
+void nft_elem_text(const struct nft_elem *e, struct strbuf *b);
+void nft_elem_key_text(const struct nft_elem *e, struct strbuf *b);
+void nft_elem_data_text(const struct nft_elem *e, struct strbuf *b); /* "" for a set */
+
+/*
+ * table: the name of our tables in this namespace, [a-zA-Z][a-zA-Z0-9_-]{0,31} and no keyword of
+ * nft ("ip", "drop"). The socket is opened in the caller's namespace.
+ */
+int nft_open(struct nft **ret, const char *table, struct cnm_error *err);
+void nft_close(struct nft *n); /* NULL allowed */
+uint32_t nft_portid(const struct nft *n);
+
+/*
+ * Additions and deletions, in both tables, as one transaction: all or nothing; deletions first.
+ * Adding an element that is there and equal succeeds; one with other data fails with -EEXIST.
+ * Deleting one that is not there: -ENOENT (its data is not looked at). No table: -ENOENT as well.
+ */
+int nft_change(struct nft *n, const struct nft_elem *add, unsigned n_add,
+	       const struct nft_elem *del, unsigned n_del, struct cnm_error *err);
+/*
+ * Load the ruleset with the given elements, replacing both tables in one transaction (nft -f -).
+ * Other tables are not touched. "nft" is looked up in PATH and sbin.
+ */
+int nft_load(struct nft *n, const struct nft_elem *elems, unsigned n_elems, struct cnm_error *err);
+/* Remove our tables, those that are present. */
+int nft_unload(struct nft *n, struct cnm_error *err);
+/*
+ * Are both our tables there, with the ruleset of this version (its hash is the name of an empty
+ * chain) and with as many rules as they were loaded with? The operator's chain `user` is not looked
+ * at. 1, 0, or negative errno.
+ */
+int nft_loaded(struct nft *n, struct cnm_error *err);
+/*
+ * Every element of our sets, in the order of nft_sets[]; e is valid during the call. fn<0 stops.
+ * -ENOENT if a table is not there.
+ */
+int nft_dump(struct nft *n, int (*fn)(const struct nft_elem *e, void *arg), void *arg,
+	     struct cnm_error *err);
+/* The ruleset as text, with the tables' name filled in and without elements. Caller frees. */
+char *nft_ruleset_text(const char *table);
+
+/*
+ * Does a chain of someone else's hooked to forward have policy drop? Writes a description
+ * ("table ip filter, chain FORWARD, policy drop") or "" into buf.
+ */
+int nft_foreign_forward_drop(struct nft *n, char *buf, size_t size, struct cnm_error *err);
+
+#endif
