@@ -112,16 +112,18 @@ static void lead(struct pool *pool)
 	}
 }
 
-/* false: the thread has been idle for long, and is not the spare one. */
+/* false: the thread has been idle for long, and another one rests too. */
 static bool rest(struct pool *pool)
 {
-	uint64_t until = clock_mono_ns() + IDLE_NS;
-	bool in_time;
+	bool spare = pool->idle == 0, in_time = true;
 
 	pool->idle++;
-	in_time = wait_until(&pool->wake, &pool->lock, until);
+	if (spare)
+		pthread_cond_wait(&pool->wake, &pool->lock);
+	else
+		in_time = wait_until(&pool->wake, &pool->lock, clock_mono_ns() + IDLE_NS);
 	pool->idle--;
-	return in_time || pool->idle == 0;
+	return in_time;
 }
 
 static void *thread_main(void *arg)
@@ -132,11 +134,9 @@ static void *thread_main(void *arg)
 	for (;;) {
 		if (may_work(pool))
 			work(pool);
-		else if (pool->ended)
-			break;
-		else if (!pool->led)
+		else if (!pool->led && !pool->ended)
 			lead(pool);
-		else if (!rest(pool))
+		else if (pool->ended || !rest(pool))
 			break;
 	}
 	if (--pool->threads == 0)

@@ -59,15 +59,16 @@ static bool is_reachable(int fd, const struct sockaddr_un *addr)
 static bool find_group(gid_t *ret)
 {
 	FILE *f = fopen("/etc/group", "re");
-	struct group *g = NULL;
+	struct group entry, *g = NULL;
+	char line[65536]; /* a group may have many members */
 
-	while (f && (g = fgetgrent(f)))
-		if (streq(g->gr_name, GROUP)) {
-			*ret = g->gr_gid;
+	while (f && fgetgrent_r(f, &entry, line, sizeof(line), &g) == 0)
+		if (streq(g->gr_name, GROUP))
 			break;
-		}
 	if (f)
 		fclose(f);
+	if (g)
+		*ret = g->gr_gid;
 	return g != NULL;
 }
 

@@ -335,7 +335,7 @@ static void plan_rules(const struct network *n, struct plan *p)
 			str_copy(e->key[i].ifname, sizeof(e->key[i].ifname), b->name);
 		}
 		e->data[0].type = NFT_T_VERDICT;
-		strcpy(e->data[0].verdict, "accept");
+		strcpy(e->data[0].verdict, b->icc ? "accept" : "drop");
 	}
 	if (n->internal)
 		plan_add_elem(p, n->id, "internal", b->name);
