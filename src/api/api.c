@@ -327,8 +327,11 @@ static void call_route(struct api *api, struct http_exchange *x, const struct ma
 	struct api_call call = {
 		.api = api, .engine = api->engine, .x = x, .request = http_request(x)
 	};
+	int r = run_route(&call, m);
 
-	if (run_route(&call, m) < 0)
+	if (r < 0 && call.err.text[0] == '\0') /* nobody said why: tell at least what kind */
+		cnm_error_errno(&call.err, r, "%s %s", call.request->method, call.request->path);
+	if (r < 0)
 		api_reply_error(x, class_status[call.err.class], call.err.text);
 	free(call.plan.plan);
 	json_decref(call.body);

@@ -85,8 +85,9 @@ int api_parse(json_t **ret, const char *text, size_t n, struct cnm_error *err)
 	if (nesting(text, n) > MAX_DEPTH)
 		return cnm_error_set(err, CNM_E_INVALID,
 				     "invalid JSON: nested deeper than %d levels", MAX_DEPTH);
+	errno = 0;
 	j = json_loadb(text, n, JSON_DECODE_ANY | JSON_DISABLE_EOF_CHECK, &why);
-	if (!j && json_error_code(&why) == json_error_out_of_memory)
+	if (!j && errno == ENOMEM) /* it would call that a mistake in the text */
 		return no_memory(err);
 	if (!j)
 		return cnm_error_set(err, CNM_E_INVALID, "invalid JSON: %s (line %d, column %d)",

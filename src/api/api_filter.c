@@ -134,11 +134,26 @@ static bool is_key(const char *key)
 	return false;
 }
 
-/* The values of a key, in either encoding, as an array. */
+/* One value of a key, in either encoding: a name that is true, or a string. */
+static int add_value(json_t *values, const char *key, const char *name, const json_t *v,
+		     struct cnm_error *err)
+{
+	if (name && !json_is_true(v))
+		return 0;
+	if (!name && !json_is_string(v))
+		return cnm_error_set(err, CNM_E_INVALID,
+				     "invalid filter '%s': a value is not a string", key);
+	if (json_array_append_new(values, json_string(name ? name : json_string_value(v))) < 0)
+		return cnm_error_errno(err, ENOMEM, "read the filters");
+	return 0;
+}
+
+/* The values of a key as an array. */
 static int values_of(json_t *encoded, const char *key, json_t **ret, struct cnm_error *err)
 {
 	_json_ json_t *values = json_array();
 	const char *name;
+	int r = 0;
 	json_t *v;
 	size_t i;
 
@@ -147,16 +162,14 @@ static int values_of(json_t *encoded, const char *key, json_t **ret, struct cnm_
 			err, CNM_E_INVALID,
 			"invalid filter '%s': its values must be an object or an array", key);
 	json_object_foreach (encoded, name, v)
-		if (json_is_true(v))
-			json_array_append_new(values, json_string(name));
-	json_array_foreach (encoded, i, v) {
-		if (!json_is_string(v))
-			return cnm_error_set(err, CNM_E_INVALID,
-					     "invalid filter '%s': a value is not a string", key);
-		json_array_append(values, v);
-	}
-	*ret = take_ptr(values);
-	return 0;
+		if (r == 0)
+			r = add_value(values, key, name, v, err);
+	json_array_foreach (encoded, i, v)
+		if (r == 0)
+			r = add_value(values, key, NULL, v, err);
+	if (r == 0)
+		*ret = take_ptr(values);
+	return r;
 }
 
 int event_filter_parse(json_t **ret, const char *text, struct cnm_error *err)

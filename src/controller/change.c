@@ -26,11 +26,6 @@ int change_tell(struct change *c, struct cnm_dry_run *dry, struct cnm_error *err
 	return dry->plan ? 0 : cnm_error_errno(err, ENOMEM, "write the plan down");
 }
 
-int change_apply(struct cnm_engine *e, struct change *c, struct cnm_error *err)
-{
-	return applier_run(e->applier, &c->diff, err);
-}
-
 void change_revert(struct cnm_engine *e, struct change *c)
 {
 	struct plan_diff back = { 0 };
@@ -40,6 +35,23 @@ void change_revert(struct cnm_engine *e, struct change *c)
 		log_err("take back a change: %s; the next comparison mends it",
 			err.text[0] ? err.text : "out of memory");
 	plan_diff_free(&back);
+}
+
+int change_carry_out(struct cnm_engine *e, struct change *c, struct store_tx *first,
+		     struct store_tx *last, enum store_durability how, struct cnm_error *err)
+{
+	int r = store_commit(e->store, first, STORE_NORMAL, err);
+
+	if (r == 0)
+		r = applier_run(e->applier, &c->diff, err);
+	if (r < 0) {
+		store_tx_free(last);
+		return r;
+	}
+	r = store_commit(e->store, last, how, err);
+	if (r < 0)
+		change_revert(e, c);
+	return r;
 }
 
 void change_free(struct change *c)

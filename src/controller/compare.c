@@ -36,6 +36,24 @@ void comparison_free(struct comparison *c)
 	plan_diff_free(&c->diff);
 }
 
+char (*compare_sandboxes(struct cnm_engine *e, bool (*pick)(const struct sandbox *sb),
+			 unsigned *ret_n))[ID_SIZE]
+{
+	const struct sandbox *sb;
+	char(*ids)[ID_SIZE];
+	unsigned n = 0;
+	LOCKED(&e->lock);
+
+	list_for_each (sb, &e->model.sandboxes, node)
+		n++;
+	ids = calloc(n + 1, ID_SIZE);
+	*ret_n = 0;
+	list_for_each (sb, &e->model.sandboxes, node)
+		if (ids && (!pick || pick(sb)))
+			memcpy(ids[(*ret_n)++], sb->id, ID_SIZE);
+	return ids;
+}
+
 /* ---- what is wanted in a place, from the model */
 
 static void want_host(const struct cnm_engine *e, struct plan *want, struct plan *ignore)

@@ -23,6 +23,11 @@ struct comparison {
 };
 void comparison_free(struct comparison *c);
 
+/* Ids of the sandboxes that pick chooses (NULL: all); the array is the caller's, NULL: no memory.
+ */
+char (*compare_sandboxes(struct cnm_engine *e, bool (*pick)(const struct sandbox *sb),
+			 unsigned *ret_n))[ID_SIZE];
+
 enum compare_result { COMPARED, COMPARE_BUSY /* a request has it in hand */, COMPARE_GONE };
 
 /*

@@ -113,29 +113,12 @@ static void take_notes(struct cnm_engine *e, json_t *notes)
 	free(fault);
 }
 
-static char (*sandbox_ids(struct cnm_engine *e, unsigned *ret_n))[ID_SIZE]
-{
-	const struct sandbox *sb;
-	char(*ids)[ID_SIZE];
-	unsigned n = 0;
-	LOCKED(&e->lock);
-
-	list_for_each (sb, &e->model.sandboxes, node)
-		n++;
-	ids = calloc(n + 1, ID_SIZE);
-	*ret_n = 0;
-	list_for_each (sb, &e->model.sandboxes, node)
-		if (ids)
-			memcpy(ids[(*ret_n)++], sb->id, ID_SIZE);
-	return ids;
-}
-
 int cnm_engine_doctor(struct cnm_engine *e, bool repair, char **ret_json, struct cnm_error *err)
 {
 	_json_ json_t *o = json_object();
 	json_t *differences = json_array(), *notes = json_array();
 	unsigned n = 0;
-	char(*ids)[ID_SIZE] = sandbox_ids(e, &n);
+	char(*ids)[ID_SIZE] = compare_sandboxes(e, NULL, &n);
 	char *text;
 	int r = ids ? 0 : cnm_error_errno(err, ENOMEM, "doctor");
 

@@ -64,29 +64,6 @@ static void mark_ready(struct cnm_engine *e, const struct endpoint *ep)
 
 /* ---- connect */
 
-/* Without the lock: row, kernel, row. The endpoint is CREATING, its sandbox busy. */
-static int settle(struct cnm_engine *e, const struct endpoint *ep, struct change *c,
-		  struct store_tx *enter, struct store_tx *ready, struct cnm_error *err)
-{
-	int r = store_commit(e->store, enter, STORE_NORMAL, err);
-
-	if (r < 0) {
-		store_tx_free(ready);
-		return r;
-	}
-	r = change_apply(e, c, err);
-	if (r < 0) {
-		store_tx_free(ready);
-	} else {
-		r = store_commit(e->store, ready, STORE_NORMAL, err);
-		if (r < 0)
-			change_revert(e, c);
-	}
-	if (r < 0)
-		drop_row(e, ep->id);
-	return r;
-}
-
 /*
  * Lock held on entry and exit, let go meanwhile. The endpoint is in the model and attached. With
  * the row goes where its network's addresses stand.
@@ -103,7 +80,9 @@ static int carry_out_join(struct cnm_engine *e, struct endpoint *ep, struct chan
 	tx_put_network(&ready, ep->network, STORE_READY, false);
 	sb->busy = true;
 	pthread_mutex_unlock(&e->lock);
-	r = settle(e, ep, c, enter, ready, err);
+	r = change_carry_out(e, c, enter, ready, STORE_NORMAL, err);
+	if (r < 0)
+		drop_row(e, ep->id);
 	pthread_mutex_lock(&e->lock);
 	if (r == 0 && (r = publish_sandbox(e, sb)) < 0) {
 		cnm_error_errno(err, r, "publish the names of %s", sb->name);
@@ -164,21 +143,12 @@ static void forget_names(struct cnm_engine *e, const struct endpoint *ep)
 static int take_away(struct cnm_engine *e, const struct endpoint *ep, struct change *c,
 		     struct cnm_error *err)
 {
-	struct store_tx *tx = store_tx_new(e->store);
+	struct store_tx *removing = store_tx_new(e->store), *gone = store_tx_new(e->store);
 	int r;
 
-	store_tx_set_state(tx, STORE_ENDPOINT, ep->id, STORE_REMOVING);
-	r = store_commit(e->store, tx, STORE_NORMAL, err);
-	if (r < 0)
-		return r;
-	r = change_apply(e, c, err);
-	if (r == 0) {
-		tx = store_tx_new(e->store);
-		store_tx_delete(tx, STORE_ENDPOINT, ep->id);
-		r = store_commit(e->store, tx, ep->declared ? STORE_FULL : STORE_NORMAL, err);
-		if (r < 0)
-			change_revert(e, c);
-	}
+	store_tx_set_state(removing, STORE_ENDPOINT, ep->id, STORE_REMOVING);
+	store_tx_delete(gone, STORE_ENDPOINT, ep->id);
+	r = change_carry_out(e, c, removing, gone, ep->declared ? STORE_FULL : STORE_NORMAL, err);
 	if (r < 0)
 		mark_ready(e, ep);
 	return r;
@@ -203,10 +173,7 @@ static int leave_rows(struct cnm_engine *e, struct endpoint *ep, struct change *
 	row.sandbox = NULL;
 	store_tx_update(tx, &row);
 	free((char *)row.body);
-	r = store_commit(e->store, tx, STORE_NORMAL, err);
-	if (r < 0)
-		return r;
-	r = change_apply(e, c, err);
+	r = change_carry_out(e, c, tx, store_tx_new(e->store), STORE_NORMAL, err);
 	if (r < 0)
 		mark_ready(e, ep);
 	return r;
@@ -409,17 +376,10 @@ static int find_join(struct cnm_engine *e, const char *ref, const char *sandbox,
 static int join_rows(struct cnm_engine *e, struct endpoint *ep, struct change *c,
 		     struct cnm_error *err)
 {
-	struct store_tx *tx;
-	int r = change_apply(e, c, err);
+	struct store_tx *joined = store_tx_new(e->store);
 
-	if (r < 0)
-		return r;
-	tx = store_tx_new(e->store);
-	tx_put_endpoint(&tx, ep, STORE_READY, false);
-	r = store_commit(e->store, tx, STORE_NORMAL, err);
-	if (r < 0)
-		change_revert(e, c);
-	return r;
+	tx_put_endpoint(&joined, ep, STORE_READY, false);
+	return change_carry_out(e, c, store_tx_new(e->store), joined, STORE_NORMAL, err);
 }
 
 int cnm_endpoint_join(struct cnm_engine *e, const char *ref, const char *sandbox,

@@ -273,7 +273,7 @@ static void remove_network_objects(struct cnm_engine *e, struct strbuf *failures
 	list_for_each (n, &e->model.networks, node)
 		plan_network(e, n, &c.before);
 	pthread_mutex_unlock(&e->lock);
-	if (change_prepare(&c, &one) < 0 || change_apply(e, &c, &one) < 0 ||
+	if (change_prepare(&c, &one) < 0 || applier_run(e->applier, &c.diff, &one) < 0 ||
 	    applier_unload_ruleset(e->applier, &one) < 0)
 		add_failure(failures, &one);
 	change_free(&c);

@@ -93,8 +93,14 @@ struct change {
 int change_prepare(struct change *c, struct cnm_error *err);
 /* For a dry run: the difference as text into dry->plan. */
 int change_tell(struct change *c, struct cnm_dry_run *dry, struct cnm_error *err);
-int change_apply(struct cnm_engine *e, struct change *c, struct cnm_error *err);
-/* Take back what change_apply() did, after a later step failed. */
+/*
+ * Without the lock: commit the rows of the transient state, carry the difference out, commit the
+ * rows of the final one. On failure the kernel is as before, and the rows are the caller's to put
+ * right. Both transactions are spent.
+ */
+int change_carry_out(struct cnm_engine *e, struct change *c, struct store_tx *first,
+		     struct store_tx *last, enum store_durability how, struct cnm_error *err);
+/* Take back what was carried out, after a later step failed. */
 void change_revert(struct cnm_engine *e, struct change *c);
 void change_free(struct change *c);
 

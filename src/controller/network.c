@@ -75,27 +75,15 @@ static void drop_row(struct cnm_engine *e, const struct network *n)
 	store_commit(e->store, tx, STORE_NORMAL, NULL);
 }
 
-/* Without the lock: row, kernel, and the row that makes it last, on disk before the answer. */
+/* Without the lock: it is on disk before the answer. */
 static int settle_network(struct cnm_engine *e, struct network *n, struct change *c,
-			  struct store_tx *tx, struct cnm_error *err)
+			  struct store_tx *enter, struct cnm_error *err)
 {
 	struct store_tx *ready = store_tx_new(e->store);
 	int r;
 
 	store_tx_set_state(ready, STORE_NETWORK, n->id, STORE_READY);
-	r = store_commit(e->store, tx, STORE_NORMAL, err);
-	if (r < 0) {
-		store_tx_free(ready);
-		return r;
-	}
-	r = change_apply(e, c, err);
-	if (r < 0) {
-		store_tx_free(ready);
-	} else {
-		r = store_commit(e->store, ready, STORE_FULL, err);
-		if (r < 0)
-			change_revert(e, c);
-	}
+	r = change_carry_out(e, c, enter, ready, STORE_FULL, err);
 	if (r < 0)
 		drop_row(e, n);
 	return r;
@@ -199,21 +187,12 @@ static int check_removable(const struct cnm_engine *e, const struct network *n,
 static int take_away(struct cnm_engine *e, struct network *n, struct change *c,
 		     struct cnm_error *err)
 {
-	struct store_tx *tx = store_tx_new(e->store);
+	struct store_tx *removing = store_tx_new(e->store), *gone = store_tx_new(e->store);
 	int r;
 
-	store_tx_set_state(tx, STORE_NETWORK, n->id, STORE_REMOVING);
-	r = store_commit(e->store, tx, STORE_NORMAL, err);
-	if (r < 0)
-		return r;
-	r = change_apply(e, c, err);
-	if (r == 0) {
-		tx = store_tx_new(e->store);
-		store_tx_delete(tx, STORE_NETWORK, n->id);
-		r = store_commit(e->store, tx, STORE_FULL, err);
-		if (r < 0)
-			change_revert(e, c);
-	}
+	store_tx_set_state(removing, STORE_NETWORK, n->id, STORE_REMOVING);
+	store_tx_delete(gone, STORE_NETWORK, n->id);
+	r = change_carry_out(e, c, removing, gone, STORE_FULL, err);
 	if (r < 0)
 		mark_ready(e, n->id);
 	return r;

@@ -4,9 +4,9 @@
  * first, and then whatever the monitor finds to disagree.
  *
  * The monitor hears our own changes too. What it tells is only a suspicion: a place (the host or a
- * sandbox) and an interface index. It is dropped again when the link turns out to be up, or to be
- * gone for good because nobody wants it any more; what is left after a moment is compared. Lost
- * events (ENOBUFS) mean that everything is compared.
+ * sandbox) and an interface index. It is dropped again when a link that was down turns out to be
+ * up, or when the link is gone for good because nobody wants it any more; what is left after a
+ * moment is compared. Lost events (ENOBUFS) mean that everything is compared.
  */
 #include <errno.h>
 #include <poll.h>
@@ -26,6 +26,7 @@
 struct suspicion {
 	char place[ID_SIZE]; /* "" the host */
 	int ifindex;         /* 0: no link in particular */
+	bool link_down;      /* that is all there is against it */
 };
 
 struct reconcile {
@@ -39,26 +40,36 @@ struct reconcile {
 	bool all; /* compare everything */
 };
 
-static void suspect(struct reconcile *rc, const char *place, int ifindex)
+static void suspect(struct reconcile *rc, const char *place, int ifindex, bool link_down)
 {
-	for (unsigned i = 0; i < rc->n; i++)
-		if (rc->suspicions[i].ifindex == ifindex && streq(rc->suspicions[i].place, place))
+	for (unsigned i = 0; i < rc->n; i++) {
+		struct suspicion *s = &rc->suspicions[i];
+
+		if (s->ifindex == ifindex && streq(s->place, place)) {
+			s->link_down &= link_down;
 			return;
+		}
+	}
 	if (rc->n == MAX_SUSPICIONS) {
 		rc->all = true;
 		return;
 	}
 	str_copy(rc->suspicions[rc->n].place, ID_SIZE, place);
-	rc->suspicions[rc->n++].ifindex = ifindex;
+	rc->suspicions[rc->n].ifindex = ifindex;
+	rc->suspicions[rc->n++].link_down = link_down;
 }
 
-static void trust(struct reconcile *rc, const char *place, int ifindex)
+/* The link is up, or gone and wanted by nobody. */
+static void trust(struct reconcile *rc, const char *place, int ifindex, bool gone)
 {
 	unsigned n = 0;
 
-	for (unsigned i = 0; i < rc->n; i++)
-		if (rc->suspicions[i].ifindex != ifindex || !streq(rc->suspicions[i].place, place))
-			rc->suspicions[n++] = rc->suspicions[i];
+	for (unsigned i = 0; i < rc->n; i++) {
+		const struct suspicion *s = &rc->suspicions[i];
+
+		if (s->ifindex != ifindex || !streq(s->place, place) || !(gone || s->link_down))
+			rc->suspicions[n++] = *s;
+	}
 	rc->n = n;
 }
 
@@ -96,12 +107,13 @@ static bool is_network_link(const struct cnm_engine *e, const char *name)
 	return found;
 }
 
-/* A link of the host that somebody wants: the place that compares it. */
-static bool host_link_wanted(const struct cnm_engine *e, const char *name,
-			     char place[static ID_SIZE])
+/* A link of the host that somebody wants: the place that compares it. Takes the lock. */
+static bool host_link_wanted(struct cnm_engine *e, const char *name, char place[static ID_SIZE])
 {
-	const struct sandbox *sb = sandbox_behind(e, name);
+	const struct sandbox *sb;
+	LOCKED(&e->lock);
 
+	sb = sandbox_behind(e, name);
 	str_copy(place, ID_SIZE, sb ? sb->id : "");
 	return sb || (!str_after(name, "veth") && is_network_link(e, name));
 }
@@ -116,40 +128,16 @@ static const struct sandbox *sandbox_of(struct cnm_engine *e, int nsid)
 	return NULL;
 }
 
-/* Ids of the sandboxes that `pick` chooses; the array is the caller's. */
-static char (*list_sandboxes(struct cnm_engine *e, bool (*pick)(const struct sandbox *sb),
-			     unsigned *ret_n))[ID_SIZE]
-{
-	const struct sandbox *sb;
-	char(*ids)[ID_SIZE];
-	unsigned n = 0;
-	LOCKED(&e->lock);
-
-	list_for_each (sb, &e->model.sandboxes, node)
-		n++;
-	ids = calloc(n + 1, ID_SIZE);
-	*ret_n = 0;
-	list_for_each (sb, &e->model.sandboxes, node)
-		if (ids && pick(sb))
-			memcpy(ids[(*ret_n)++], sb->id, ID_SIZE);
-	return ids;
-}
-
 static bool lacks_nsid(const struct sandbox *sb)
 {
 	return sb->nsid < 0 && sb->state == OBJ_READY && sb->source != NETNS_HOST;
-}
-
-static bool any(const struct sandbox *sb)
-{
-	return true;
 }
 
 /* Namespaces get their number when the kernel first needs one; ask for those not known yet. */
 static void learn_nsids(struct cnm_engine *e)
 {
 	unsigned n;
-	char(*ids)[ID_SIZE] = list_sandboxes(e, lacks_nsid, &n);
+	char(*ids)[ID_SIZE] = compare_sandboxes(e, lacks_nsid, &n);
 
 	for (unsigned i = 0; i < n; i++) {
 		struct sandbox *sb;
@@ -183,25 +171,26 @@ static void hear_host(struct reconcile *rc, const struct monitor_event *ev)
 
 	switch (ev->what) {
 	case MONITOR_LINK: {
-		bool wanted;
+		bool wanted = host_link_wanted(e, ev->name, place);
 
-		pthread_mutex_lock(&e->lock);
-		wanted = host_link_wanted(e, ev->name, place);
-		pthread_mutex_unlock(&e->lock);
 		if (wanted && (ev->gone || !ev->up))
-			suspect(rc, place, ev->ifindex);
+			suspect(rc, place, ev->ifindex, !ev->gone);
 		else
-			trust(rc, place, ev->ifindex);
+			trust(rc, place, ev->ifindex, ev->gone);
 		break;
 	}
+	case MONITOR_PORT:
+		if (ev->gone && host_link_wanted(e, ev->name, place) && place[0])
+			suspect(rc, place, ev->ifindex, false);
+		break;
 	case MONITOR_ADDR:
 		if (ev->gone)
-			suspect(rc, "", ev->ifindex);
+			suspect(rc, "", ev->ifindex, false);
 		break;
 	case MONITOR_NFT:
 		if (streq(ev->table, applier_table(e->applier)) &&
 		    ev->portid != applier_nft_portid(e->applier))
-			suspect(rc, "", 0);
+			suspect(rc, "", 0, false);
 		break;
 	case MONITOR_ROUTE:
 		break; /* no plan has routes on the host */
@@ -233,10 +222,12 @@ static void hear_sandbox(struct reconcile *rc, const struct monitor_event *ev)
 	pthread_mutex_unlock(&e->lock);
 	if (!place[0])
 		return;
-	if (ev->what == MONITOR_LINK && (!wanted || (!ev->gone && ev->up)))
-		trust(rc, place, ev->ifindex);
-	else if (ev->gone || ev->what == MONITOR_LINK)
-		suspect(rc, place, ev->what == MONITOR_NFT ? 0 : ev->ifindex);
+	if (ev->what != MONITOR_LINK && ev->gone)
+		suspect(rc, place, ev->what == MONITOR_NFT ? 0 : ev->ifindex, false);
+	else if (ev->what == MONITOR_LINK && wanted && (ev->gone || !ev->up))
+		suspect(rc, place, ev->ifindex, !ev->gone);
+	else if (ev->what == MONITOR_LINK)
+		trust(rc, place, ev->ifindex, ev->gone);
 }
 
 static void hear(const struct monitor_event *ev, void *arg)
@@ -275,7 +266,7 @@ static void compare_all(struct reconcile *rc)
 	rc->all = false;
 	rc->n = 0;
 	compare(rc, "");
-	ids = list_sandboxes(rc->e, any, &n);
+	ids = compare_sandboxes(rc->e, NULL, &n);
 	for (unsigned i = 0; i < n && !stopping(rc); i++)
 		compare(rc, ids[i]);
 	free(ids);
@@ -285,15 +276,28 @@ static void compare_all(struct reconcile *rc)
 	pthread_mutex_unlock(&rc->e->lock);
 }
 
+/* If there are suspicions about a place, drop them and compare it. */
+static void settle_place(struct reconcile *rc, const char *place)
+{
+	unsigned n = 0, all = rc->n;
+
+	for (unsigned i = 0; i < all; i++)
+		if (!streq(rc->suspicions[i].place, place))
+			rc->suspicions[n++] = rc->suspicions[i];
+	rc->n = n;
+	if (n < all)
+		compare(rc, place);
+}
+
+/* One comparison a place, the host first: what sandboxes need of it is there then. */
 static void compare_suspects(struct reconcile *rc)
 {
+	settle_place(rc, "");
 	while (rc->n) {
-		struct suspicion s = rc->suspicions[0];
+		char place[ID_SIZE];
 
-		for (unsigned i = 0; i < rc->n; i++) /* one comparison a place */
-			if (streq(rc->suspicions[i].place, s.place))
-				rc->suspicions[i--] = rc->suspicions[--rc->n];
-		compare(rc, s.place);
+		memcpy(place, rc->suspicions[0].place, ID_SIZE);
+		settle_place(rc, place);
 	}
 }
 

@@ -259,29 +259,6 @@ static struct store_tx *ready_rows(struct cnm_engine *e, const struct sandbox *s
 	return tx;
 }
 
-/* Without the lock: rows, kernel, rows. */
-static int settle(struct cnm_engine *e, const struct sandbox *sb, struct change *c,
-		  struct store_tx *enter, struct store_tx *ready, struct cnm_error *err)
-{
-	int r = store_commit(e->store, enter, STORE_NORMAL, err);
-
-	if (r < 0) {
-		store_tx_free(ready);
-		return r;
-	}
-	r = change_apply(e, c, err);
-	if (r < 0) {
-		store_tx_free(ready);
-	} else {
-		r = store_commit(e->store, ready, STORE_NORMAL, err);
-		if (r < 0)
-			change_revert(e, c);
-	}
-	if (r < 0)
-		drop_rows(e, sb);
-	return r;
-}
-
 /* Lock held. */
 static void become_ready(struct cnm_engine *e, struct sandbox *sb)
 {
@@ -303,7 +280,9 @@ static int carry_out(struct cnm_engine *e, struct sandbox *sb, struct change *c,
 
 	put_rows(&enter, sb, STORE_CREATING, true);
 	pthread_mutex_unlock(&e->lock);
-	r = settle(e, sb, c, enter, ready, err);
+	r = change_carry_out(e, c, enter, ready, STORE_NORMAL, err);
+	if (r < 0)
+		drop_rows(e, sb);
 	pthread_mutex_lock(&e->lock);
 	if (r == 0 && (r = publish_sandbox(e, sb)) < 0) {
 		cnm_error_errno(err, r, "publish the names of %s", sb->name);
@@ -354,27 +333,6 @@ int cnm_sandbox_create(struct cnm_engine *e, const struct cnm_sandbox_config *co
 }
 
 /* ---- remove */
-
-/* Without the lock; the sandbox and its endpoints are REMOVING. */
-static int take_away(struct cnm_engine *e, struct store_tx *first, struct store_tx *last,
-		     struct change *c, struct cnm_error *err)
-{
-	int r = store_commit(e->store, first, STORE_NORMAL, err);
-
-	if (r < 0) {
-		store_tx_free(last);
-		return r;
-	}
-	r = change_apply(e, c, err);
-	if (r < 0) {
-		store_tx_free(last);
-		return r;
-	}
-	r = store_commit(e->store, last, STORE_NORMAL, err);
-	if (r < 0)
-		change_revert(e, c);
-	return r;
-}
 
 /* After a failed removal: the rows say READY again. Without the lock. */
 static void mark_ready(struct cnm_engine *e, const struct sandbox *sb)
@@ -449,7 +407,7 @@ static int remove_sandbox(struct cnm_engine *e, struct sandbox *sb, struct chang
 		resolver_drop_names(e->resolver, ep->id);
 	removal_rows(e, sb, &first, &last);
 	pthread_mutex_unlock(&e->lock);
-	r = take_away(e, first, last, c, err);
+	r = change_carry_out(e, c, first, last, STORE_NORMAL, err);
 	if (r < 0)
 		mark_ready(e, sb);
 	pthread_mutex_lock(&e->lock);

@@ -110,9 +110,9 @@ static bool link_event(const struct nlmsghdr *h, struct monitor_event *e)
 
 	if (!rtnl_parse_link(h, &l))
 		return false;
-	e->what = MONITOR_LINK;
 	/* Of family bridge it speaks of the port: its end is not the link's. */
-	e->gone = h->nlmsg_type == RTM_DELLINK && i->ifi_family != AF_BRIDGE;
+	e->what = i->ifi_family == AF_BRIDGE ? MONITOR_PORT : MONITOR_LINK;
+	e->gone = h->nlmsg_type == RTM_DELLINK;
 	e->ifindex = l.ifindex;
 	memcpy(e->name, l.name, sizeof(e->name));
 	e->up = l.up;

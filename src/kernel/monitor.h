@@ -19,6 +19,7 @@
 
 enum monitor_what {
 	MONITOR_LINK,
+	MONITOR_PORT, /* a link joined a bridge, or left it (gone) */
 	MONITOR_ADDR,
 	MONITOR_ROUTE,
 	MONITOR_NFT,
@@ -30,7 +31,7 @@ struct monitor_event {
 	bool gone; /* deleted (else new or changed) */
 	int nsid;  /* -1: this namespace */
 	int ifindex;
-	char name[IFNAMSIZ]; /* link: its name; else "" */
+	char name[IFNAMSIZ]; /* link, port: its name; else "" */
 	bool up;             /* link */
 	char table[64];      /* nft: table name */
 	uint32_t portid;     /* who caused it, 0 unknown */

@@ -15,6 +15,7 @@
 #include <linux/nsfs.h>
 #include <linux/rtnetlink.h>
 #include <sched.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
@@ -261,6 +262,13 @@ static int make_dirs(const char *dir, struct cnm_error *err)
 	return 0;
 }
 
+static bool is_mount_point(const char *path)
+{
+	struct statx st;
+
+	return statx(AT_FDCWD, path, 0, 0, &st) == 0 && (st.stx_attributes & STATX_ATTR_MOUNT_ROOT);
+}
+
 /*
  * Pins must be seen in other mount namespaces that stem from this one, and vanish there when they
  * go; so the directory is a shared mount, a bind mount of itself if need be. Under the lock that
@@ -268,8 +276,12 @@ static int make_dirs(const char *dir, struct cnm_error *err)
  */
 static int share_dir(const char *dir, struct cnm_error *err)
 {
+	static atomic_bool shared; /* changing a mount stops the world: once is enough */
 	_close_ int lock = -1;
 
+	if (shared && is_mount_point(dir))
+		return 0;
+	shared = true;
 	if (mount("", dir, "none", MS_SHARED, NULL) == 0)
 		return 0;
 	lock = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);

@@ -243,6 +243,14 @@ static int apply_elem(struct run *r, size_t i)
 
 static int make_parents(char *path)
 {
+	char *last = strrchr(path, '/');
+
+	*last = 0;
+	if (mkdir(path, 0755) == 0 || errno == EEXIST) { /* usually only the last one is missing */
+		*last = '/';
+		return 0;
+	}
+	*last = '/';
 	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
 		*p = 0;
 		if (mkdir(path, 0755) < 0 && errno != EEXIST) {
@@ -666,6 +674,16 @@ static void run_undo(struct run *r)
 	free(back.ops);
 }
 
+/* The index is known: it was needed to bring the link up. */
+static void announce(struct run *r, const struct plan_item *w)
+{
+	int ifindex;
+
+	if (run_ifindex(r, w->sandbox, w->peer.name, &ifindex) == 0)
+		reaper_announce(r->a->reaper, w->sandbox, ifindex, &w->peer.mac, w->peer.announce,
+				w->peer.announce_ms);
+}
+
 int applier_run(struct applier *a, const struct plan_diff *d, struct cnm_error *err)
 {
 	struct cnm_error own = { 0 };
@@ -684,8 +702,7 @@ int applier_run(struct applier *a, const struct plan_diff *d, struct cnm_error *
 		const struct plan_item *w = d->ops[i].want;
 
 		if (d->ops[i].action == PLAN_ADD && w->kind == PLAN_PEER)
-			reaper_announce(a->reaper, w->sandbox, w->peer.name, &w->peer.mac,
-					w->peer.announce, w->peer.announce_ms);
+			announce(&r, w);
 	}
 	pthread_mutex_unlock(&a->turn);
 	run_done(&r);

@@ -90,7 +90,7 @@ void reaper_free(struct reaper *r);
 int reaper_delete(struct reaper *r, const char (*names)[IFNAMSIZ], unsigned n,
 		  struct cnm_error *err);
 /* Announce a link of a sandbox `times` times, `ms` apart, beginning soon. */
-void reaper_announce(struct reaper *r, const char *sandbox, const char *link,
-		     const struct cnm_mac *mac, unsigned times, unsigned ms);
+void reaper_announce(struct reaper *r, const char *sandbox, int ifindex, const struct cnm_mac *mac,
+		     unsigned times, unsigned ms);
 
 #endif

@@ -28,7 +28,8 @@ struct job {
 struct announcement {
 	struct list node;
 	uint64_t due; /* monotonic ns */
-	char sandbox[ID_SIZE], link[IFNAMSIZ];
+	char sandbox[ID_SIZE];
+	int ifindex;
 	struct cnm_mac mac;
 	unsigned left, ms;
 };
@@ -83,15 +84,13 @@ static void delete_all(struct reaper *r, struct list *jobs)
 static void announce(struct reaper *r, const struct announcement *an)
 {
 	struct nl_batch b = { 0 };
-	struct rtnl_link l;
 	struct nl *nl;
 
 	pthread_mutex_lock(&r->a->turn);
 	if (map_get(&r->a->handles, an->sandbox) &&
-	    (nl = place_rtnl(r->a, an->sandbox, NULL)) != NULL &&
-	    rtnl_link_by_name(nl, an->link, &l, NULL) == 0 && mac_eq(&l.mac, &an->mac)) {
-		rtnl_put_set_link(&b,
-				  &(struct rtnl_set_link){ .ifindex = l.ifindex, .mac = an->mac });
+	    (nl = place_rtnl(r->a, an->sandbox, NULL)) != NULL) {
+		rtnl_put_set_link(
+			&b, &(struct rtnl_set_link){ .ifindex = an->ifindex, .mac = an->mac });
 		nl_batch_run(nl, &b, NULL);
 	}
 	pthread_mutex_unlock(&r->a->turn);
@@ -255,15 +254,15 @@ int reaper_delete(struct reaper *r, const char (*names)[IFNAMSIZ], unsigned n,
 	return j.rc;
 }
 
-void reaper_announce(struct reaper *r, const char *sandbox, const char *link,
-		     const struct cnm_mac *mac, unsigned times, unsigned ms)
+void reaper_announce(struct reaper *r, const char *sandbox, int ifindex, const struct cnm_mac *mac,
+		     unsigned times, unsigned ms)
 {
 	struct announcement *an = times ? calloc(1, sizeof(*an)) : NULL;
 
 	if (!an) /* without memory the first packet of the endpoint announces it */
 		return;
 	str_copy(an->sandbox, sizeof(an->sandbox), sandbox);
-	str_copy(an->link, sizeof(an->link), link);
+	an->ifindex = ifindex;
 	an->mac = *mac;
 	an->left = times;
 	an->ms = ms;

@@ -307,7 +307,7 @@ static void test_monitor(void **state)
 	nl_close(NULL);
 }
 
-/* A port that leaves its bridge is still there. */
+/* A port that leaves its bridge is still there as a link, and gone as a port. */
 static void test_monitor_port_leaves(void **state)
 {
 	_cleanup_(nl_batch_free) struct nl_batch b = { 0 };
@@ -316,13 +316,15 @@ static void test_monitor_port_leaves(void **state)
 	int br = add_bridge("br-q"), peer = add_veth("veth-q", br, ns, nl, true);
 	struct monitor *m = listen_here();
 	int port = link_named(hnl, "veth-q").ifindex;
-	bool told = false;
+	bool told = false, left = false;
 
 	assert_true(peer > 0);
 	rtnl_put_set_link(&b, &(struct rtnl_set_link){ .ifindex = port, .set_master = true });
 	run(hnl, &b);
 	assert_int_equal(monitor_read(m, hear, NULL), 0);
 	for (size_t i = 0; i < heard.n; i++) {
+		if (heard.e[i].ifindex == port && heard.e[i].what == MONITOR_PORT)
+			left |= heard.e[i].gone;
 		if (heard.e[i].what != MONITOR_LINK || heard.e[i].ifindex != port)
 			continue;
 		assert_false(heard.e[i].gone);
@@ -330,6 +332,7 @@ static void test_monitor_port_leaves(void **state)
 		told = true;
 	}
 	assert_true(told);
+	assert_true(left);
 	monitor_close(m);
 	del_link("br-q");
 	del_link("veth-q");
