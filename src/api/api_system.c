@@ -107,19 +107,18 @@ static json_t *machine_info(void)
 /* What a daemon without containers, images, volumes and swarm says of them. */
 static json_t *absent_info(void)
 {
-	return json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:s, s:[], s:s, s:s, s:s, s:{}, s:s,"
-			 " s:s, s:{s:[], s:[s,s,s], s:n, s:[]}, s:{s:s, s:s, s:b, s:s, s:n},"
-			 " s:{s:[], s:{}, s:[]}, s:[], s:[], s:b, s:b, s:b, s:b, s:b, s:[]}",
-			 "ID", "", "Containers", 0, "ContainersRunning", 0, "ContainersPaused", 0,
-			 "ContainersStopped", 0, "Images", 0, "Driver", "", "DriverStatus",
-			 "LoggingDriver", "", "CgroupDriver", "none", "DockerRootDir", "",
-			 "Runtimes", "DefaultRuntime", "", "InitBinary", "", "Plugins", "Volume",
-			 "Network", "bridge", "host", "null", "Authorization", "Log", "Swarm",
-			 "NodeID", "", "LocalNodeState", "inactive", "ControlAvailable", 0, "Error",
-			 "", "RemoteManagers", "RegistryConfig", "InsecureRegistryCIDRs",
-			 "IndexConfigs", "Mirrors", "SecurityOptions", "Labels",
-			 "ExperimentalBuild", 0, "Debug", 0, "IPv4Forwarding", 1,
-			 "LiveRestoreEnabled", 1, "OomKillDisable", 0, "Warnings");
+	return json_pack(
+		"{s:s, s:i, s:i, s:i, s:i, s:i, s:s, s:[], s:s, s:s, s:s, s:{}, s:s,"
+		" s:s, s:{s:[], s:[], s:n, s:[]}, s:{s:s, s:s, s:b, s:s, s:n},"
+		" s:{s:[], s:{}, s:[]}, s:[], s:[], s:b, s:b, s:b, s:b, s:b, s:[]}",
+		"ID", "", "Containers", 0, "ContainersRunning", 0, "ContainersPaused", 0,
+		"ContainersStopped", 0, "Images", 0, "Driver", "", "DriverStatus", "LoggingDriver",
+		"", "CgroupDriver", "none", "DockerRootDir", "", "Runtimes", "DefaultRuntime", "",
+		"InitBinary", "", "Plugins", "Volume", "Network", "Authorization", "Log", "Swarm",
+		"NodeID", "", "LocalNodeState", "inactive", "ControlAvailable", 0, "Error", "",
+		"RemoteManagers", "RegistryConfig", "InsecureRegistryCIDRs", "IndexConfigs",
+		"Mirrors", "SecurityOptions", "Labels", "ExperimentalBuild", 0, "Debug", 0,
+		"IPv4Forwarding", 1, "LiveRestoreEnabled", 1, "OomKillDisable", 0, "Warnings");
 }
 
 /* The engine's word counts where it says something too. */
@@ -141,6 +140,8 @@ static int info(struct api_call *call)
 		json_decref(all);
 		return cnm_error_errno(&call->err, ENOMEM, "collect the information");
 	}
+	json_object_set(json_object_get(all, "Plugins"), "Network",
+			json_object_get(all, "NetworkDrivers"));
 	return api_reply_object(call, 200, all);
 }
 

@@ -147,7 +147,8 @@ static int leave_out(struct plan_diff *d, const struct plan *ignore, const char 
 
 		if (!key)
 			r = -ENOMEM;
-		else if (!map_get(&keys, key) && (place[0] || !op->want || is_of_host(item)))
+		else if (!map_get(&keys, key) &&
+			 (place[0] ? !is_of_host(item) : !op->want || is_of_host(item)))
 			d->ops[n++] = *op;
 	}
 	free_keys(&keys);

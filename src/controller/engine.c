@@ -70,9 +70,7 @@ static int set_options(struct cnm_engine *e, const struct cnm_options *o, struct
 		return cnm_error_errno(err, ENOMEM, "open the engine");
 	e->no_forwarding = o->no_forwarding;
 	e->forward_no_drop = o->forward_no_drop;
-	e->env = (struct driver_env){ .instance = e->instance,
-				      .default_bridge = e->default_bridge,
-				      .model = &e->model };
+	e->env = (struct driver_env){ .instance = e->instance, .model = &e->model };
 	e->host_resolv = read_text(e->resolv_conf);
 	e->host_hosts = read_text("/etc/hosts");
 	return check_instance(e->instance, err);
@@ -140,8 +138,9 @@ static int open_parts(struct cnm_engine *e, const struct cnm_options *o, struct 
 /* The networks that are there from the first start. */
 static int make_predefined(struct cnm_engine *e, struct cnm_error *err)
 {
-	static const struct cnm_network_config predefined[] = {
-		{ .name = "bridge", .driver = "bridge" },
+	const struct cnm_kv link = { "com.docker.network.bridge.name", e->default_bridge };
+	const struct cnm_network_config predefined[] = {
+		{ .name = "bridge", .driver = "bridge", .options = &link, .n_options = 1 },
 		{ .name = "host", .driver = "host", .ipv4 = CNM_YES },
 		{ .name = "none", .driver = "null", .ipv4 = CNM_YES },
 	};

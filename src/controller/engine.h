@@ -77,6 +77,8 @@ int engine_wait(struct cnm_engine *e, uint64_t *deadline);
 
 /* ---- planning.c: what must exist, from the model alone. With the lock held. */
 void plan_host(const struct cnm_engine *e, struct plan *p);
+/* Does any network send packets of this family through the host? */
+bool needs_forwarding(const struct cnm_engine *e, int family);
 void plan_network(const struct cnm_engine *e, const struct network *n, struct plan *p);
 /* With all of its endpoints that are not REMOVING. */
 void plan_sandbox(const struct cnm_engine *e, const struct sandbox *sb, struct plan *p);

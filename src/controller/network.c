@@ -11,6 +11,11 @@
 #include "base/str.h"
 #include "controller/engine.h"
 
+/* Who answered for forwarding before a request. */
+struct forwarding {
+	bool ours4, ours6;
+};
+
 /* cnm turns forwarding on with the first network that needs it; then it also answers for the rest.
  */
 static void note_forwarding(struct cnm_engine *e, const struct network *n,
@@ -28,6 +33,20 @@ static void note_forwarding(struct cnm_engine *e, const struct network *n,
 	}
 }
 
+/* The network came to nothing: what was noted for it holds only if another needs forwarding too. */
+static void unnote_forwarding(struct cnm_engine *e, const struct forwarding *was,
+			      struct store_tx *tx)
+{
+	if (e->forward4_ours && !was->ours4 && !needs_forwarding(e, AF_INET)) {
+		e->forward4_ours = false;
+		store_tx_set_meta(tx, "forward4-boot", "");
+	}
+	if (e->forward6_ours && !was->ours6 && !needs_forwarding(e, AF_INET6)) {
+		e->forward6_ours = false;
+		store_tx_set_meta(tx, "forward6-boot", "");
+	}
+}
+
 /* The host's part is included: the first network with a way out needs forwarding. */
 static void plan_with_host(struct cnm_engine *e, const struct network *n, struct plan *p)
 {
@@ -41,7 +60,6 @@ static int enter(struct cnm_engine *e, const struct cnm_network_config *config, 
 		 const struct network_facts *facts, struct store_tx **tx, struct change *c,
 		 struct network **ret, char **ret_warning, struct cnm_error *err)
 {
-	bool f4 = e->forward4_ours, f6 = e->forward6_ours;
 	struct network *n;
 	int r = network_build(e, config, predefined, facts, &n, ret_warning, err);
 
@@ -53,40 +71,26 @@ static int enter(struct cnm_engine *e, const struct cnm_network_config *config, 
 		network_free(n);
 		return cnm_error_errno(err, r, "enter network \"%s\"", config->name);
 	}
+	*ret = n;
 	note_forwarding(e, n, facts, *tx);
 	plan_with_host(e, n, &c->after);
-	r = change_prepare(c, err);
-	if (r < 0) {
-		e->forward4_ours = f4;
-		e->forward6_ours = f6;
-		model_del_network(&e->model, n);
-		return r;
-	}
 	tx_put_network(tx, n, STORE_CREATING, true);
-	*ret = n;
-	return 0;
+	return change_prepare(c, err);
 }
 
-static void drop_row(struct cnm_engine *e, const struct network *n)
+/* Lock held: as if it had never been. The row, if there is one, goes too. */
+static void forget(struct cnm_engine *e, struct network *n, const struct forwarding *was, bool row)
 {
 	struct store_tx *tx = store_tx_new(e->store);
 
 	store_tx_delete(tx, STORE_NETWORK, n->id);
-	store_commit(e->store, tx, STORE_NORMAL, NULL);
-}
-
-/* Without the lock: it is on disk before the answer. */
-static int settle_network(struct cnm_engine *e, struct network *n, struct change *c,
-			  struct store_tx *enter, struct cnm_error *err)
-{
-	struct store_tx *ready = store_tx_new(e->store);
-	int r;
-
-	store_tx_set_state(ready, STORE_NETWORK, n->id, STORE_READY);
-	r = change_carry_out(e, c, enter, ready, STORE_FULL, err);
-	if (r < 0)
-		drop_row(e, n);
-	return r;
+	model_del_network(&e->model, n);
+	unnote_forwarding(e, was, tx);
+	if (row)
+		store_commit_later(e->store, tx);
+	else
+		store_tx_free(tx);
+	pthread_cond_broadcast(&e->changed);
 }
 
 static void mark_ready(struct cnm_engine *e, const char *id)
@@ -97,6 +101,25 @@ static void mark_ready(struct cnm_engine *e, const char *id)
 	store_commit(e->store, tx, STORE_NORMAL, NULL);
 }
 
+/* Lock held on entry and exit, let go meanwhile. It is on disk before the answer. */
+static int settle(struct cnm_engine *e, struct network *n, struct change *c,
+		  struct store_tx *enter_row, struct cnm_error *err)
+{
+	struct store_tx *ready = store_tx_new(e->store);
+	int r;
+
+	store_tx_set_state(ready, STORE_NETWORK, n->id, STORE_READY);
+	pthread_mutex_unlock(&e->lock);
+	r = change_carry_out(e, c, enter_row, ready, STORE_FULL, err);
+	pthread_mutex_lock(&e->lock);
+	if (r < 0)
+		return r;
+	n->state = OBJ_READY;
+	events_network(e->events, "create", n, NULL);
+	pthread_cond_broadcast(&e->changed);
+	return 0;
+}
+
 int engine_create_network(struct cnm_engine *e, const struct cnm_network_config *config,
 			  bool predefined, struct cnm_dry_run *dry, char ret_id[CNM_ID_SIZE],
 			  char **ret_warning, struct cnm_error *err)
@@ -104,42 +127,35 @@ int engine_create_network(struct cnm_engine *e, const struct cnm_network_config 
 	_cleanup_(change_free) struct change c = { 0 };
 	_free_ struct network_facts *facts = malloc(sizeof(*facts));
 	_free_ char *warning = NULL;
-	struct store_tx *tx = NULL;
+	struct forwarding was;
+	struct store_tx *row;
 	struct network *n = NULL;
 	int r = facts ? network_facts_gather(e, config, facts, err)
 		      : cnm_error_errno(err, ENOMEM, "create network");
 
 	if (r < 0)
 		return r;
-	tx = store_tx_new(e->store);
-	pthread_mutex_lock(&e->lock);
-	r = enter(e, config, predefined, facts, &tx, &c, &n, &warning, err);
-	if (r == 0 && dry) {
-		r = change_tell(&c, dry, err);
-		model_del_network(&e->model, n);
-		pthread_mutex_unlock(&e->lock);
-		store_tx_free(tx);
+	row = store_tx_new(e->store);
+	LOCKED(&e->lock);
+	was = (struct forwarding){ e->forward4_ours, e->forward6_ours };
+	r = enter(e, config, predefined, facts, &row, &c, &n, &warning, err);
+	if (r < 0 || dry) {
+		store_tx_free(row);
+		if (r == 0)
+			r = change_tell(&c, dry, err);
+		if (n)
+			forget(e, n, &was, false);
 		return r;
 	}
-	pthread_mutex_unlock(&e->lock);
+	r = settle(e, n, &c, row, err);
 	if (r < 0) {
-		store_tx_free(tx);
+		forget(e, n, &was, true);
 		return r;
 	}
-	r = settle_network(e, n, &c, tx, err);
-	pthread_mutex_lock(&e->lock);
-	if (r == 0) {
-		n->state = OBJ_READY;
-		memcpy(ret_id, n->id, CNM_ID_SIZE);
-		events_network(e->events, "create", n, NULL);
-	} else {
-		model_del_network(&e->model, n);
-	}
-	pthread_cond_broadcast(&e->changed);
-	pthread_mutex_unlock(&e->lock);
-	if (r == 0 && ret_warning)
+	memcpy(ret_id, n->id, CNM_ID_SIZE);
+	if (ret_warning)
 		*ret_warning = take_ptr(warning);
-	return r;
+	return 0;
 }
 
 int cnm_network_create(struct cnm_engine *e, const struct cnm_network_config *config,
@@ -332,7 +348,7 @@ int cnm_network_inspect(struct cnm_engine *e, const char *ref, bool verbose, cha
 	r = engine_network(e, ref, &n, err);
 	if (r < 0)
 		return r;
-	o = inspect_network(n, true, true);
+	o = inspect_network(n, true, verbose);
 	*ret_json = o ? json_text(o) : NULL;
 	return *ret_json ? 0 : cnm_error_errno(err, ENOMEM, "inspect network \"%s\"", n->name);
 }

@@ -233,7 +233,7 @@ struct choice {
 	struct strbuf *warning;
 };
 
-static int list_used(struct choice *ch)
+static int list_used(struct choice *ch, struct cnm_error *err)
 {
 	const struct network *o;
 	size_t cap = 0;
@@ -242,7 +242,7 @@ static int list_used(struct choice *ch)
 		cap += o->n_pools;
 	ch->used = calloc(cap + 1, sizeof(*ch->used));
 	if (!ch->used)
-		return -ENOMEM;
+		return cnm_error_errno(err, ENOMEM, "subnets in use");
 	list_for_each (o, &ch->e->model.networks, node)
 		for (unsigned i = 0; i < o->n_pools; i++)
 			ch->used[ch->n_used++] = o->pools[i].subnet;
@@ -330,10 +330,14 @@ static int take_aux(struct network_pool *p, const struct cnm_pool_config *c, str
 					     c->aux[i].key, c->aux[i].value,
 					     prefix_format(&p->subnet, buf));
 		r = ipam_pool_take(p->taken, &ip);
-		if (r < 0 && !ip_eq(&ip, &p->gateway))
-			return cnm_error_set(err, CNM_E_FORBIDDEN,
-					     "auxiliary address: (%s:%s): Address already in use",
-					     c->aux[i].key, c->aux[i].value);
+		if (r == -ENOMEM)
+			return cnm_error_errno(err, r, "auxiliary addresses");
+		if (r < 0)
+			return cnm_error_set(
+				err, CNM_E_INTERNAL,
+				"failed to allocate secondary ip address (%s:%s): Address "
+				"already in use",
+				c->aux[i].key, c->aux[i].value);
 		json_put(p->aux, c->aux[i].key, json_string(c->aux[i].value));
 	}
 	return p->aux ? 0 : cnm_error_errno(err, ENOMEM, "auxiliary addresses");
@@ -553,7 +557,7 @@ static int fill(struct choice *ch, struct cnm_error *err)
 	if (!n->driver->addresses)
 		return 0;
 	if ((r = check_forwarding(ch->e, n, ch->facts, err)) < 0 ||
-	    (r = check_link(n, ch->facts, link, err)) < 0 || (r = list_used(ch)) < 0)
+	    (r = check_link(n, ch->facts, link, err)) < 0 || (r = list_used(ch, err)) < 0)
 		return r;
 	r = n->ipv4 || n->ipv6 ? build_pools(ch, err) : 0;
 	if (r == 0 && n->driver->network_check)
@@ -582,7 +586,8 @@ int network_build(struct cnm_engine *e, const struct cnm_network_config *config,
 		r = find_driver(config, predefined, &d, err);
 	if (r == 0 && config->config_from && config->config_from[0]) {
 		derived = calloc(1, sizeof(*derived));
-		r = derived ? derive(e, config, derived, err) : -ENOMEM;
+		r = derived ? derive(e, config, derived, err)
+			    : cnm_error_errno(err, ENOMEM, "network");
 		ch.c = derived ? &derived->config : config;
 	}
 	if (r == 0)

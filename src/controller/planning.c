@@ -27,8 +27,7 @@ static void plan_foreign_drop(int family, struct plan *p)
 	strcpy(el->data[0].verdict, "drop");
 }
 
-/* Does any network send packets of this family through the host? */
-static bool needs_forwarding(const struct cnm_engine *e, int family)
+bool needs_forwarding(const struct cnm_engine *e, int family)
 {
 	const struct network *n;
 

@@ -6,6 +6,9 @@
  * it), no STP and no forwarding delay, no multicast snooping, and with IPv6 the address fe80::1
  * without duplicate address detection, so that it can be used at once. Isolation, masquerading and
  * ICC are elements of the fixed ruleset: kernel/ruleset.nft says what each set means.
+ *
+ * A new endpoint announces itself once: a port of a bridge in the same kernel loses no frame, and
+ * each announcement is flooded to every port. advertise_addr_nmsgs asks for up to three.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -101,7 +104,7 @@ static int bridge_parse(struct network *n, const struct driver_env *env, struct 
 	struct bridge *b = n->priv;
 	int r;
 
-	*b = (struct bridge){ .icc = true, .masquerade = true, .announce = 3, .announce_ms = 1000 };
+	*b = (struct bridge){ .icc = true, .masquerade = true, .announce = 1, .announce_ms = 1000 };
 	strcpy(b->prefix, "eth");
 	snprintf(b->name, sizeof(b->name), "br-%.12s", n->id);
 	r = options_parse(n->options, network_options, "bridge network", b, err);
@@ -115,8 +118,6 @@ static int bridge_parse(struct network *n, const struct driver_env *env, struct 
 		return cnm_error_set(err, CNM_E_FORBIDDEN,
 				     "com.docker.network.bridge.default_bridge marks the network "
 				     "\"bridge\" and cannot be set on another");
-	if (n->predefined && !json_object_get(n->options, "com.docker.network.bridge.name"))
-		str_copy(b->name, sizeof(b->name), env->default_bridge);
 	return 0;
 }
 
@@ -229,10 +230,11 @@ static const char *next_sysctl(const char *s, const char *ifname, char path[stat
 	after = strstr(rest, ".IFNAME.");
 	if (!after || strchr(key, '/') || strstr(key, ".."))
 		goto bad;
-	snprintf(path, 256, "%.*s.%s.%s", (int)(after - key), key, ifname, after + 8);
-	for (char *p = path; *p; p++)
+	for (char *p = key; *p; p++)
 		if (*p == '.')
 			*p = '/';
+	/* After that: the interface's name may have dots of its own. */
+	snprintf(path, 256, "%.*s/%s/%s", (int)(after - key), key, ifname, after + 8);
 	return s[len] ? s + len + 1 : s + len;
 bad:
 	cnm_error_set(err, CNM_E_INVALID,
@@ -327,7 +329,7 @@ static void plan_rules(const struct network *n, struct plan *p)
 {
 	const struct bridge *b = n->priv;
 	const int families[] = { AF_INET, AF_INET6 };
-	struct nft_elem *e = plan_add_elem_raw(p, n->id, "same");
+	struct nft_elem *e = b->icc ? plan_add_elem_raw(p, n->id, "same") : NULL;
 
 	if (e) {
 		for (unsigned i = 0; i < 2; i++) {
@@ -335,7 +337,7 @@ static void plan_rules(const struct network *n, struct plan *p)
 			str_copy(e->key[i].ifname, sizeof(e->key[i].ifname), b->name);
 		}
 		e->data[0].type = NFT_T_VERDICT;
-		strcpy(e->data[0].verdict, b->icc ? "accept" : "drop");
+		strcpy(e->data[0].verdict, "accept");
 	}
 	if (n->internal)
 		plan_add_elem(p, n->id, "internal", b->name);
@@ -393,7 +395,8 @@ static void bridge_network_plan(const struct network *n, const struct driver_env
 	i->link.mac = mac_of(n->id, 0);
 	i->link.mtu = b->mtu;
 	/* No router advertisement of a container's may reach the host's routing. */
-	plan_bridge_sysctl(n, "accept_ra", "0", p);
+	if (!n->borrowed_link)
+		plan_bridge_sysctl(n, "accept_ra", "0", p);
 	plan_addresses(n, p);
 }
 

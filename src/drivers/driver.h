@@ -13,9 +13,8 @@
 
 /* What a driver may know of the engine it runs in. */
 struct driver_env {
-	const char *instance;       /* marks kernel objects */
-	const char *default_bridge; /* link of the predefined network "bridge" */
-	const struct model *model;  /* other networks, to refuse conflicts with */
+	const char *instance;      /* marks kernel objects */
+	const struct model *model; /* other networks, to refuse conflicts with */
 };
 
 struct driver {
@@ -29,7 +28,8 @@ struct driver {
 
 	/*
 	 * Parse n->options into n->priv. Called for a request and again when a row is loaded; it
-	 * refuses unknown options by name. May adjust n->ipv4 and n->ipv6 from options.
+	 * refuses unknown options by name. May adjust n->ipv4, n->ipv6 and
+	 * n->internal.
 	 * NULL: every option is refused.
 	 */
 	int (*network_parse)(struct network *n, const struct driver_env *env,

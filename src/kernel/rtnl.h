@@ -114,6 +114,7 @@ struct rtnl_route {
 	int ifindex;
 	uint32_t metric; /* 0: the kernel's default */
 	bool onlink;
+	bool replace; /* adding: take the place of one with the same destination and metric */
 	/* To the put function 0 means: RTNL_PROTO_CNM, as far as the gateway or link, unicast,
 	 * main. */
 	uint8_t protocol, scope, type;

@@ -329,9 +329,11 @@ static uint8_t route_scope(const struct rtnl_route *r, uint8_t type)
 
 void rtnl_put_route(struct nl_batch *b, bool add, const struct rtnl_route *r)
 {
-	struct nlmsghdr *h =
-		nl_batch_add(b, add ? RTM_NEWROUTE : RTM_DELROUTE,
-			     add ? NLM_F_CREATE | NLM_F_EXCL : 0, sizeof(struct rtmsg));
+	struct nlmsghdr *h = nl_batch_add(b, add ? RTM_NEWROUTE : RTM_DELROUTE,
+					  !add         ? 0
+					  : r->replace ? NLM_F_CREATE | NLM_F_REPLACE
+						       : NLM_F_CREATE | NLM_F_EXCL,
+					  sizeof(struct rtmsg));
 	struct cnm_prefix dst = prefix_masked(&r->dst);
 	struct rtmsg *m;
 

@@ -6,6 +6,7 @@
 #include "model/codec.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -186,6 +187,24 @@ static int parse_body(const char *body, json_t **ret, struct cnm_error *err)
 	return 0;
 }
 
+/* Addresses kept from endpoints. */
+static int take_aux(struct network_pool *p, const json_t *aux, struct cnm_error *err)
+{
+	const char *key;
+	json_t *v;
+
+	json_object_foreach ((json_t *)aux, key, v) {
+		struct cnm_ip ip;
+
+		if (ip_parse(&ip, json_string_value(v)) < 0)
+			return cnm_error_set(err, CNM_E_INTERNAL, "aux: \"%s\" is no address",
+					     json_string_value(v));
+		if (ipam_pool_take(p->taken, &ip) == -ENOMEM)
+			return cnm_error_errno(err, ENOMEM, "aux");
+	}
+	return 0;
+}
+
 static int decode_pool(const json_t *o, struct network *n, struct cnm_error *err)
 {
 	struct network_pool *p = &n->pools[n->n_pools];
@@ -204,20 +223,11 @@ static int decode_pool(const json_t *o, struct network *n, struct cnm_error *err
 		return cnm_error_errno(err, r, "pool");
 	n->n_pools++;
 	p->aux = json_incref(aux);
-	if (ip_is_set(&p->gateway))
-		ipam_pool_take(p->taken, &p->gateway);
-	if (aux) {
-		const char *key;
-		json_t *v;
-		struct cnm_ip ip;
-
-		json_object_foreach (aux, key, v)
-			if (ip_parse(&ip, json_string_value(v)) == 0)
-				ipam_pool_take(p->taken, &ip);
-	}
+	if (ip_is_set(&p->gateway) && ipam_pool_take(p->taken, &p->gateway) == -ENOMEM)
+		return cnm_error_errno(err, ENOMEM, "gateway");
 	if (ip_is_set(&cursor))
 		ipam_pool_set_cursor(p->taken, &cursor);
-	return 0;
+	return take_aux(p, aux, err);
 }
 
 static int decode_network(const json_t *o, struct network *n, struct cnm_error *err)
@@ -283,12 +293,30 @@ int network_decode(const char *id, const char *name, const char *body, struct ne
 	return 0;
 }
 
+static int decode_lists(const json_t *aliases, const json_t *ll, struct endpoint *ep,
+			struct cnm_error *err)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach (aliases, i, v)
+		if (!json_is_string(v) || json_array_append(ep->aliases, v) < 0)
+			return cnm_error_set(err, CNM_E_INTERNAL, "aliases: %zu is no string", i);
+	json_array_foreach (ll, i, v) {
+		if (i == 4 || !json_is_string(v) ||
+		    ip_parse(&ep->link_local[i], json_string_value(v)) < 0)
+			return cnm_error_set(err, CNM_E_INTERNAL,
+					     "link_local: %zu is no address, or one too many", i);
+		ep->n_link_local++;
+	}
+	return 0;
+}
+
 static int decode_endpoint(const json_t *o, struct endpoint *ep, struct cnm_error *err)
 {
-	const char *mac = NULL, *ifname = NULL;
-	json_t *aliases = NULL, *ll = NULL, *v;
+	const char *mac = NULL, *ifname = "";
+	json_t *aliases = NULL, *ll = NULL;
 	int64_t prio = 0;
-	size_t i;
 	int r;
 
 	if ((r = json_get_int(o, "created", &ep->created, err)) < 0 ||
@@ -305,18 +333,13 @@ static int decode_endpoint(const json_t *o, struct endpoint *ep, struct cnm_erro
 		return r;
 	if (mac && mac_parse(&ep->mac, mac) < 0)
 		return cnm_error_set(err, CNM_E_INTERNAL, "\"%s\" is no MAC", mac);
+	if (prio < INT_MIN || prio > INT_MAX)
+		return cnm_error_set(err, CNM_E_INTERNAL, "gw_priority: %lld is out of range",
+				     (long long)prio);
 	ep->gw_priority = (int)prio;
-	if (ifname)
-		str_copy(ep->ifname, sizeof(ep->ifname), ifname);
-	if (aliases) {
-		json_decref(ep->aliases);
-		ep->aliases = json_incref(aliases);
-	}
-	json_array_foreach (ll, i, v)
-		if (ep->n_link_local < 4 && json_is_string(v) &&
-		    ip_parse(&ep->link_local[ep->n_link_local], json_string_value(v)) == 0)
-			ep->n_link_local++;
-	return 0;
+	if (!str_copy(ep->ifname, sizeof(ep->ifname), ifname))
+		return cnm_error_set(err, CNM_E_INTERNAL, "ifname: \"%s\" is too long", ifname);
+	return decode_lists(aliases, ll, ep, err);
 }
 
 int endpoint_decode(const char *id, const char *name, struct network *network, const char *body,
@@ -352,13 +375,15 @@ static int decode_sandbox(const json_t *o, struct sandbox *sb, struct cnm_error 
 	    (r = get_copy(o, "adopted_from", &sb->adopted_from, err)) < 0 ||
 	    (r = get_strings(o, "labels", &sb->labels, err)) < 0)
 		return r;
-	for (unsigned i = 0; i <= NETNS_ADOPTED; i++) {
-		if (streq(source, source_names[i])) {
-			sb->source = i;
-			return 0;
-		}
-	}
-	return cnm_error_set(err, CNM_E_INTERNAL, "unknown namespace source \"%s\"", source);
+	while (sb->source <= NETNS_ADOPTED && !streq(source, source_names[sb->source]))
+		sb->source++;
+	if (sb->source > NETNS_ADOPTED)
+		return cnm_error_set(err, CNM_E_INTERNAL, "unknown namespace source \"%s\"",
+				     source);
+	if (sb->source == NETNS_ADOPTED && !sb->adopted_from)
+		return cnm_error_set(err, CNM_E_INTERNAL,
+				     "it does not say what it was adopted from");
+	return 0;
 }
 
 int sandbox_decode(const char *id, const char *name, const char *body, struct sandbox **ret,

@@ -415,18 +415,3 @@ unsigned sandbox_gateway_order(const struct sandbox *sb, struct endpoint **ret, 
 	}
 	return n;
 }
-
-void sandbox_free_ifname(const struct sandbox *sb, const char *prefix, char ret[IFNAMSIZ])
-{
-	struct endpoint *ep;
-
-	for (unsigned i = 0;; i++) {
-		bool used = false;
-
-		snprintf(ret, IFNAMSIZ, "%s%u", prefix, i);
-		list_for_each (ep, &sb->endpoints, in_sandbox)
-			used |= streq(ep->ifname, ret);
-		if (!used)
-			return;
-	}
-}

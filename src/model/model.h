@@ -162,7 +162,4 @@ struct endpoint *sandbox_gateway(const struct sandbox *sb, int family);
 /* Endpoints in gateway order (best first) into ret[max]; returns how many. For names. */
 unsigned sandbox_gateway_order(const struct sandbox *sb, struct endpoint **ret, unsigned max);
 
-/* Interface name in the sandbox: <prefix><lowest free number>. */
-void sandbox_free_ifname(const struct sandbox *sb, const char *prefix, char ret[IFNAMSIZ]);
-
 #endif

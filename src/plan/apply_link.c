@@ -243,6 +243,7 @@ int apply_route(struct run *r, size_t i)
 	rc = run_target(r, nl);
 	if (rc < 0)
 		return rc;
+	route.replace = op->action == PLAN_CHANGE || r->locked;
 	rtnl_put_route(&r->batch, op->want != NULL, &route);
 	return run_mark(r, i);
 }

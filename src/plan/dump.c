@@ -164,8 +164,15 @@ static bool is_marked(const struct dump *d, const struct rtnl_link *l, char owne
 	return id || l->group == d->a->group || l->group == d->a->group + 1;
 }
 
+/* What the plan has no attribute for is told by the MAC; all is asserted again with it. */
+static void differ(struct plan_item *i, const struct plan_item *w, const struct rtnl_link *l)
+{
+	i->link.mac = mac_is_set(&w->link.mac) ? (struct cnm_mac){ 0 } : l->mac;
+}
+
 /* Attributes of a link that is there, as the plan would say them. */
-static void deviate(const struct dump *d, struct plan_item *i, const struct rtnl_link *l)
+static void deviate(const struct dump *d, struct plan_item *i, const struct plan_item *w,
+		    const struct rtnl_link *l)
 {
 	const struct rtnl_link *master = l->master ? link_at(&d->seen, l->master) : NULL;
 	char owner[ID_SIZE];
@@ -177,7 +184,7 @@ static void deviate(const struct dump *d, struct plan_item *i, const struct rtnl
 	if (i->link.mtu)
 		i->link.mtu = l->mtu;
 	if (!is_marked(d, l, owner) || !l->up)
-		i->link.mac = (struct cnm_mac){ 0 }; /* differs: asserted again with the rest */
+		differ(i, w, l);
 	if (i->link.master[0] && !d->place[0] && (!master || !streq(master->name, i->link.master)))
 		i->link.master[0] = 0;
 }
@@ -189,9 +196,9 @@ static void dump_bridge(struct dump *d, const struct plan_item *w)
 
 	if (!l || l->kind != RTNL_BRIDGE || !(i = copy_of(d, w)))
 		return;
-	deviate(d, i, l);
+	deviate(d, i, w, l);
 	if (!w->link.borrowed && (l->br_stp || l->br_forward_delay || l->br_mcast_snooping))
-		i->link.mac = (struct cnm_mac){ 0 };
+		differ(i, w, l);
 }
 
 static int dump_veth(struct dump *d, const struct plan_item *w, struct cnm_error *err)
@@ -207,7 +214,7 @@ static int dump_veth(struct dump *d, const struct plan_item *w, struct cnm_error
 		return rc;
 	if (l.kind != RTNL_VETH || !(i = copy_of(d, w)))
 		return 0;
-	deviate(d, i, &l);
+	deviate(d, i, w, &l);
 	if (!peer || peer->ifindex != l.peer)
 		i->link.peer[0] = 0;
 	if (w->link.master[0] &&

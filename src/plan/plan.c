@@ -267,18 +267,21 @@ void plan_item_attrs(const struct plan_item *i, struct strbuf *b)
 	}
 }
 
-/* One line without newline: where, key, attributes. */
+/* One line without newline: where, key, attributes if there are any. */
 static void item_line(const struct plan_item *i, struct strbuf *b)
 {
+	struct strbuf attrs = { 0 };
+
 	if (i->sandbox[0])
 		strbuf_addf(b, "sandbox %.12s: ", i->sandbox);
 	else
 		strbuf_add(b, "host: ");
 	plan_item_key(i, b);
-	if (i->kind != PLAN_ADDR) {
-		strbuf_add(b, ": ");
-		plan_item_attrs(i, b);
-	}
+	plan_item_attrs(i, &attrs);
+	if (attrs.len)
+		strbuf_addf(b, ": %s", attrs.s);
+	b->failed |= attrs.failed;
+	strbuf_free(&attrs);
 }
 
 char *plan_text(const struct plan *p)
