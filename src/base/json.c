@@ -154,11 +154,26 @@ json_t *json_str(const char *s)
 	return json_string(s ? s : "");
 }
 
+/*
+ * Not json_dumps(): when it runs out of memory half-way, jansson 2.14 leaves pieces out and reports
+ * success. Into a buffer of ours it writes all of it, or says that it did not.
+ */
 char *json_text(const json_t *j)
 {
+	const size_t flags = JSON_COMPACT | JSON_ENCODE_ANY;
+	size_t size;
+	char *text;
+
 	if (lost_member) {
 		lost_member = false;
 		return NULL;
 	}
-	return json_dumps(j, JSON_COMPACT | JSON_ENCODE_ANY);
+	size = json_dumpb(j, NULL, 0, flags);
+	text = size ? malloc(size + 1) : NULL;
+	if (!text || json_dumpb(j, text, size, flags) != size) {
+		free(text);
+		return NULL;
+	}
+	text[size] = 0;
+	return text;
 }

@@ -161,6 +161,8 @@ static int read_back(struct cnm_engine *e, const char *place, const struct plan 
 {
 	int r = plan_check(&c->want, err);
 
+	if (r == 0)
+		r = plan_check(ignore, err);
 	if (r == 0 && !place[0]) {
 		r = applier_ruleset_loaded(e->applier, err);
 		c->ruleset_missing = r == 0;

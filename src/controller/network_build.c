@@ -295,12 +295,12 @@ static int take_gateway(struct choice *ch, struct network_pool *p, const struct 
 		if (d->wants_gateway && !d->wants_gateway(ch->n, p->subnet.ip.family))
 			return 0;
 		r = ipam_pool_first(p->taken, &p->gateway);
-		if (r < 0)
-			return cnm_error_set(
-				err, CNM_E_INTERNAL,
-				"failed to allocate gateway (): no available addresses "
-				"on this pool");
-		return 0;
+		if (r == -ENOMEM)
+			return cnm_error_errno(err, r, "gateway");
+		return r < 0 ? cnm_error_set(err, CNM_E_INTERNAL,
+					     "failed to allocate gateway (): no available "
+					     "addresses on this pool")
+			     : 0;
 	}
 	r = ipam_pool_take(p->taken, asked);
 	if (r == -ENOMEM)

@@ -70,7 +70,8 @@ static void plan_netns(const struct cnm_engine *e, const struct sandbox *sb, str
 	i->netns.source = strdup(sb->source == NETNS_OWN    ? "new"
 				 : sb->source == NETNS_HOST ? "host"
 							    : sb->adopted_from);
-	p->failed |= !i->netns.name || !i->netns.source;
+	if (!i->netns.name || !i->netns.source)
+		plan_spoil(p);
 }
 
 static void plan_file(const struct cnm_engine *e, const struct sandbox *sb, const char *name,

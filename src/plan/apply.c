@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -172,9 +173,7 @@ static int flush_links(struct run *r)
 		size_t op = r->msg_op[k];
 		int res = r->batch.results[k];
 
-		if (res == 0)
-			r->touched[op] = true;
-		else if (!first && !is_gone(&r->d->ops[op], res)) {
+		if (res < 0 && !first && !is_gone(&r->d->ops[op], res)) {
 			first = res;
 			cnm_error_set(r->err, CNM_E_INTERNAL, "%s%s%s", strerror(-res),
 				      r->batch.text[0] ? ": " : "", r->batch.text);
@@ -197,10 +196,6 @@ static int flush_elems(struct run *r)
 	rc = nft_change(r->a->nft, r->add, r->n_add, r->del, r->n_del, r->err);
 	if (rc < 0)
 		cnm_error_prefix(r->err, "firewall");
-	for (size_t i = r->elem_first; rc == 0 && i <= r->elem_last; i++)
-		r->touched[i] |=
-			(r->d->ops[i].want ? r->d->ops[i].want : r->d->ops[i].have)->kind ==
-			PLAN_ELEM;
 	r->n_add = r->n_del = 0;
 	return rc;
 }
@@ -231,9 +226,6 @@ static int apply_elem(struct run *r, size_t i)
 
 	if (rc < 0)
 		return rc;
-	if (!r->n_add && !r->n_del)
-		r->elem_first = i;
-	r->elem_last = i;
 	if (op->have)
 		r->del[r->n_del++] = op->have->elem;
 	if (op->want)
@@ -262,23 +254,53 @@ static int make_parents(char *path)
 	return 0;
 }
 
+/* Opens for writing from the start; makes the directory if need be, and leaves none behind. */
+static int create_file(const char *path)
+{
+	const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
+	char dir[PATH_MAX];
+	int fd = open(path, flags, 0644), r;
+
+	if (fd >= 0 || errno != ENOENT || !str_copy(dir, sizeof(dir), path))
+		return fd < 0 ? -errno : fd;
+	r = make_parents(dir);
+	if (r < 0)
+		return r;
+	fd = open(path, flags, 0644);
+	if (fd >= 0)
+		return fd;
+	r = -errno;
+	*strrchr(dir, '/') = 0;
+	rmdir(dir);
+	return r;
+}
+
 /* In place: a container may have the file mounted. */
 static int write_file(const char *path, const char *content, struct cnm_error *err)
 {
 	size_t len = strlen(content);
-	_close_ int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644);
+	_close_ int fd = create_file(path);
+	ssize_t n;
 
-	if (fd < 0 && errno == ENOENT) {
-		_free_ char *p = strdup(path);
-
-		if (p && make_parents(p) == 0)
-			fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
-				  0644);
-	}
 	if (fd < 0)
-		return cnm_error_errno(err, errno, "open %s", path);
-	if (write(fd, content, len) != (ssize_t)len)
-		return cnm_error_errno(err, errno ? errno : ENOSPC, "write %s", path);
+		return cnm_error_errno(err, fd, "open %s", path);
+	n = write(fd, content, len);
+	if (n != (ssize_t)len)
+		return cnm_error_errno(err, n < 0 ? errno : ENOSPC, "write %s", path);
+	return 0;
+}
+
+/* With the last file goes its directory. */
+static int remove_file(const char *path, struct cnm_error *err)
+{
+	char dir[PATH_MAX];
+
+	if (unlink(path) < 0 && errno != ENOENT)
+		return cnm_error_errno(err, errno, "remove %s", path);
+	str_copy(dir, sizeof(dir), path);
+	*strrchr(dir, '/') = 0;
+	if (rmdir(dir) < 0 && errno != ENOTEMPTY && errno != ENOENT)
+		return cnm_error_errno(err, errno, "remove %s", dir);
 	return 0;
 }
 
@@ -286,18 +308,8 @@ static int apply_file(struct run *r, size_t i)
 {
 	const struct plan_op *op = &r->d->ops[i];
 
-	r->touched[i] = true;
-	if (op->want)
-		return write_file(op->want->file.path, op->want->file.content, r->err);
-	if (unlink(op->have->file.path) < 0 && errno != ENOENT)
-		return cnm_error_errno(r->err, errno, "remove %s", op->have->file.path);
-	_free_ char *dir = strdup(op->have->file.path);
-
-	if (dir) {
-		*strrchr(dir, '/') = 0;
-		rmdir(dir); /* refuses while another file is in it */
-	}
-	return 0;
+	return op->want ? write_file(op->want->file.path, op->want->file.content, r->err)
+			: remove_file(op->have->file.path, r->err);
 }
 
 static int apply_sysctl(struct run *r, size_t i)
@@ -311,7 +323,6 @@ static int apply_sysctl(struct run *r, size_t i)
 	if (op->want->sandbox[0] && !(h = handle_open(r->a, op->want->sandbox, r->err)))
 		return -ENOENT;
 	rc = sysctl_write(h ? h->ns : -1, op->want->sysctl.path, op->want->sysctl.value, r->err);
-	r->touched[i] |= rc == 0;
 	return rc;
 }
 
@@ -401,7 +412,6 @@ static int apply_netns(struct run *r, size_t i)
 {
 	const struct plan_op *op = &r->d->ops[i];
 	int rc = op->want ? netns_add(r, op->want) : netns_remove(r, op->have);
-	r->touched[i] = rc == 0 || !op->want;
 	return rc;
 }
 
@@ -466,7 +476,6 @@ static int apply_dns(struct run *r, size_t i)
 {
 	const struct plan_op *op = &r->d->ops[i];
 
-	r->touched[i] = true;
 	if (op->want)
 		return dns_add(r, op->want);
 	dns_remove(r, op->have);
@@ -520,7 +529,6 @@ static long remove_links(struct run *r, size_t i)
 		return cnm_error_errno(r->err, ENOMEM, "remove links");
 	for (size_t k = 0; k < n; k++) {
 		str_copy(names[k], IFNAMSIZ, r->d->ops[i + k].have->link.name);
-		r->touched[i + k] = true;
 	}
 	if (!r->locked)
 		pthread_mutex_unlock(&r->a->turn);
@@ -558,19 +566,18 @@ static int apply_one(struct run *r, size_t i)
 	return rc;
 }
 
-static int run_init(struct run *r, struct applier *a, const struct plan_diff *d, bool locked,
-		    struct cnm_error *err)
+int run_init(struct run *r, struct applier *a, const struct plan_diff *d, bool locked,
+	     struct cnm_error *err)
 {
 	*r = (struct run){ .a = a, .d = d, .locked = locked, .err = err };
-	r->touched = calloc(d->n + 1, sizeof(*r->touched));
 	r->add = calloc(d->n + 1, sizeof(*r->add));
 	r->del = calloc(d->n + 1, sizeof(*r->del));
-	if (!r->touched || !r->add || !r->del)
+	if (!r->add || !r->del)
 		return cnm_error_errno(err, ENOMEM, "carry out the plan");
 	return 0;
 }
 
-static void run_done(struct run *r)
+void run_done(struct run *r)
 {
 	while (r->limbo) {
 		struct handle *h = r->limbo;
@@ -580,7 +587,6 @@ static void run_done(struct run *r)
 	}
 	nl_batch_free(&r->batch);
 	free(r->msg_op);
-	free(r->touched);
 	free(r->add);
 	free(r->del);
 }
@@ -608,8 +614,7 @@ static int run_all(struct run *r)
 	return run_flush(r);
 }
 
-/* Each op by itself; what cannot be done is told, and the rest goes on. */
-static unsigned run_each(struct run *r)
+unsigned run_each(struct run *r)
 {
 	struct cnm_error *first = r->err, e;
 	unsigned failed = 0;
@@ -637,41 +642,6 @@ static unsigned run_each(struct run *r)
 	}
 	r->err = first;
 	return failed;
-}
-
-/* The reverse of what took effect, last first. */
-static void run_undo(struct run *r)
-{
-	struct plan_diff back = { .ops = calloc(r->d->n + 1, sizeof(*back.ops)) };
-	struct run u;
-
-	nl_batch_reset(&r->batch);
-	for (size_t i = r->d->n; back.ops && i-- > 0;) {
-		const struct plan_op *op = &r->d->ops[i];
-
-		if (r->touched[i])
-			back.ops[back.n++] = (struct plan_op){
-				.action = op->action == PLAN_ADD      ? PLAN_REMOVE
-					  : op->action == PLAN_REMOVE ? PLAN_ADD
-								      : PLAN_CHANGE,
-				.have = op->want,
-				.want = op->have,
-			};
-	}
-	if (!back.ops || run_init(&u, r->a, &back, true, NULL) < 0) {
-		log_err("no memory to undo a failed change; the next comparison mends it");
-		free(back.ops);
-		return;
-	}
-	u.limbo = r->limbo;
-	r->limbo = NULL;
-	struct cnm_error e = { 0 };
-
-	u.err = &e;
-	if (run_each(&u) > 0)
-		log_err("undo of a failed change: %s", e.text);
-	run_done(&u);
-	free(back.ops);
 }
 
 /* The index is known: it was needed to bring the link up. */

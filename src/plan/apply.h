@@ -7,8 +7,8 @@
  * for each sandbox: its namespace, a route socket inside it, its DNS sockets. The kernel serialises
  * these changes anyway (one rtnl lock), so an applier does one thing at a time: callers take turns
  * by `turn`. Messages for one socket are sent together; what needs an answer first (an interface
- * index) ends a batch. Each operation that took effect is remembered and undone, in reverse, when a
- * later one fails.
+ * index) ends a batch. When an operation fails, the objects of the run are read back and brought to
+ * where they were.
  *
  * Deleting a link waits for the kernel's RCU callbacks, 15 to 20 ms, without holding its lock. So
  * the reaper thread does that, outside the turn: links to delete are put into a link group of their

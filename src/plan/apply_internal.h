@@ -47,7 +47,6 @@ struct nl *place_rtnl(struct applier *a, const char *sandbox, struct cnm_error *
 struct run {
 	struct applier *a;
 	const struct plan_diff *d;
-	bool *touched;        /* ops that took effect, wholly or in part */
 	bool locked;          /* the caller holds the turn: links are deleted in place */
 	struct handle *limbo; /* sandboxes removed by this run, until it cannot fail any more */
 	struct nl *target;    /* socket of the pending batch, NULL: none pending */
@@ -57,7 +56,6 @@ struct run {
 	unsigned n_marked;          /* messages of the batch that have their op noted */
 	struct nft_elem *add, *del; /* pending element changes */
 	unsigned n_add, n_del;
-	size_t elem_first, elem_last; /* ops they came from */
 	struct {
 		char sandbox[ID_SIZE], name[IFNAMSIZ];
 		int ifindex;
@@ -75,6 +73,14 @@ int run_flush(struct run *r);
 int run_target(struct run *r, struct nl *nl);
 /* Note that the messages appended since belong to op i. */
 int run_mark(struct run *r, size_t i);
+
+int run_init(struct run *r, struct applier *a, const struct plan_diff *d, bool locked,
+	     struct cnm_error *err);
+void run_done(struct run *r);
+/* Each op by itself; what cannot be done is told, and the rest goes on. Returns how many failed. */
+unsigned run_each(struct run *r);
+/* undo.c: put back what the run has changed, by looking. With the turn held. */
+void run_undo(struct run *r);
 
 /* apply_link.c: append what makes an op true. 0 or negative errno with r->err set. */
 int apply_link(struct run *r, size_t i);

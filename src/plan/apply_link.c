@@ -116,6 +116,8 @@ static int link_change(struct run *r, const struct plan_item *w)
 		.up = 1,
 		.no_addrgen = true,
 		.set_bridge = w->link.type == PLAN_BRIDGE,
+		.set_group = true,
+		.group = r->a->group,
 	};
 	char alias[128];
 	int rc;

@@ -153,6 +153,8 @@ static struct plan_item *copy_of(struct dump *d, const struct plan_item *w)
 	return i;
 }
 
+/* A link of somebody else's that has our name is none of ours: as far as we go, ours is not there.
+ */
 static bool is_marked(const struct dump *d, const struct rtnl_link *l, char owner[static ID_SIZE])
 {
 	char prefix[64];
@@ -175,7 +177,6 @@ static void deviate(const struct dump *d, struct plan_item *i, const struct plan
 		    const struct rtnl_link *l)
 {
 	const struct rtnl_link *master = l->master ? link_at(&d->seen, l->master) : NULL;
-	char owner[ID_SIZE];
 
 	if (i->link.borrowed)
 		return;
@@ -183,7 +184,7 @@ static void deviate(const struct dump *d, struct plan_item *i, const struct plan
 		i->link.mac = l->mac;
 	if (i->link.mtu)
 		i->link.mtu = l->mtu;
-	if (!is_marked(d, l, owner) || !l->up)
+	if (l->group != d->a->group || !l->up)
 		differ(i, w, l);
 	if (i->link.master[0] && !d->place[0] && (!master || !streq(master->name, i->link.master)))
 		i->link.master[0] = 0;
@@ -192,9 +193,11 @@ static void deviate(const struct dump *d, struct plan_item *i, const struct plan
 static void dump_bridge(struct dump *d, const struct plan_item *w)
 {
 	const struct rtnl_link *l = link_named(&d->seen, w->link.name);
+	char owner[ID_SIZE];
 	struct plan_item *i;
 
-	if (!l || l->kind != RTNL_BRIDGE || !(i = copy_of(d, w)))
+	if (!l || l->kind != RTNL_BRIDGE || !(w->link.borrowed || is_marked(d, l, owner)) ||
+	    !(i = copy_of(d, w)))
 		return;
 	deviate(d, i, w, l);
 	if (!w->link.borrowed && (l->br_stp || l->br_forward_delay || l->br_mcast_snooping))
@@ -205,6 +208,7 @@ static int dump_veth(struct dump *d, const struct plan_item *w, struct cnm_error
 {
 	const struct rtnl_link *peer = link_named(&d->seen, w->link.peer);
 	struct rtnl_link l, master;
+	char owner[ID_SIZE];
 	struct plan_item *i;
 	int rc = rtnl_link_by_name(d->a->rtnl, w->link.name, &l, err);
 
@@ -212,7 +216,7 @@ static int dump_veth(struct dump *d, const struct plan_item *w, struct cnm_error
 		return 0;
 	if (rc < 0)
 		return rc;
-	if (l.kind != RTNL_VETH || !(i = copy_of(d, w)))
+	if (l.kind != RTNL_VETH || !is_marked(d, &l, owner) || !(i = copy_of(d, w)))
 		return 0;
 	deviate(d, i, w, &l);
 	if (!peer || peer->ifindex != l.peer)
@@ -282,7 +286,10 @@ static int dump_sysctl(struct dump *d, const struct plan_item *w)
 		return -ENOMEM;
 	i->sysctl.path = strdup(w->sysctl.path);
 	i->sysctl.value = strdup(value);
-	return i->sysctl.path && i->sysctl.value ? 0 : -ENOMEM;
+	if (i->sysctl.path && i->sysctl.value)
+		return 0;
+	plan_spoil(d->have);
+	return -ENOMEM;
 }
 
 static int dump_file(struct dump *d, const struct plan_item *w)
@@ -308,7 +315,12 @@ static int dump_file(struct dump *d, const struct plan_item *w)
 	}
 	i->file.path = strdup(w->file.path);
 	i->file.content = realloc(text, n + 1);
-	return i->file.path ? 0 : -ENOMEM;
+	if (!i->file.content)
+		i->file.content = text;
+	if (i->file.path)
+		return 0;
+	plan_spoil(d->have);
+	return -ENOMEM;
 }
 
 /* Is the namespace pinned where it should be? */
@@ -328,7 +340,10 @@ static int dump_netns(struct dump *d, const struct plan_item *w)
 		return -ENOMEM;
 	i->netns.name = strdup(w->netns.name);
 	i->netns.source = strdup(w->netns.source);
-	return i->netns.name && i->netns.source ? 0 : -ENOMEM;
+	if (i->netns.name && i->netns.source)
+		return 0;
+	plan_spoil(d->have);
+	return -ENOMEM;
 }
 
 static void dump_dns(struct dump *d, const struct plan_item *w)
@@ -411,22 +426,32 @@ static int dump_stray_links(struct dump *d)
 	return rc == -ENOMEM ? rc : 0;
 }
 
-/* What is in one directory of run_dir/sandboxes. */
+/*
+ * What is in one directory of run_dir/sandboxes. An empty one is told by the file it lacks, whose
+ * removal takes the directory along.
+ */
 static void dump_files_of(struct dump *d, const char *id)
 {
 	char dir[400], path[900];
+	bool empty = true;
 	struct dirent *f;
 	DIR *in;
 
 	snprintf(dir, sizeof(dir), "%s/sandboxes/%s", d->a->opt.run_dir, id);
 	in = opendir(dir);
-	while (in && (f = readdir(in))) {
+	if (!in)
+		return;
+	while ((f = readdir(in))) {
+		if (f->d_name[0] == '.')
+			continue;
+		empty = false;
 		snprintf(path, sizeof(path), "%s/%s", dir, f->d_name);
-		if (f->d_name[0] != '.')
-			plan_add_file(d->have, "", id, path, strdup(""));
+		plan_add_file(d->have, "", id, path, strdup(""));
 	}
-	if (in)
-		closedir(in);
+	closedir(in);
+	snprintf(path, sizeof(path), "%s/hosts", dir);
+	if (empty)
+		plan_add_file(d->have, "", id, path, strdup(""));
 }
 
 /* Files of sandboxes that are not known (any more). */

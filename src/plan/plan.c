@@ -72,6 +72,12 @@ struct plan_item *plan_add(struct plan *p, enum plan_kind kind, const char *sand
 	return i;
 }
 
+void plan_spoil(struct plan *p)
+{
+	item_release(&p->items[--p->n]);
+	p->failed = true;
+}
+
 void plan_add_addr(struct plan *p, const char *sandbox, const char *owner, const char *link,
 		   const struct cnm_ip *ip, unsigned len)
 {
@@ -92,7 +98,8 @@ void plan_add_sysctl(struct plan *p, const char *sandbox, const char *owner, con
 		return;
 	i->sysctl.path = strdup(path);
 	i->sysctl.value = strdup(value);
-	p->failed |= !i->sysctl.path || !i->sysctl.value;
+	if (!i->sysctl.path || !i->sysctl.value)
+		plan_spoil(p);
 }
 
 void plan_add_file(struct plan *p, const char *sandbox, const char *owner, const char *path,
@@ -106,7 +113,8 @@ void plan_add_file(struct plan *p, const char *sandbox, const char *owner, const
 	}
 	i->file.path = strdup(path);
 	i->file.content = content;
-	p->failed |= !i->file.path || !content;
+	if (!i->file.path || !content)
+		plan_spoil(p);
 }
 
 struct nft_elem *plan_add_elem_raw(struct plan *p, const char *owner, const char *set)
@@ -196,6 +204,21 @@ void plan_item_key(const struct plan_item *i, struct strbuf *b)
 	case PLAN_N_KINDS:
 		break;
 	}
+}
+
+bool plan_same_object(const struct plan_item *a, const struct plan_item *b)
+{
+	struct strbuf ka = { 0 }, kb = { 0 };
+	bool same = false;
+
+	if (a->kind == b->kind && streq(a->sandbox, b->sandbox)) {
+		plan_item_key(a, &ka);
+		plan_item_key(b, &kb);
+		same = ka.s && kb.s && streq(ka.s, kb.s);
+	}
+	strbuf_free(&ka);
+	strbuf_free(&kb);
+	return same;
 }
 
 /* Enough of a content to tell two apart in a line. */

@@ -102,6 +102,9 @@ int plan_check(const struct plan *p, struct cnm_error *err);
 /* Append; the result is zeroed but for kind, sandbox ("" for NULL) and owner. NULL: no memory. */
 struct plan_item *plan_add(struct plan *p, enum plan_kind kind, const char *sandbox,
 			   const char *owner);
+/* The item added last lacks a part for want of memory: take it back, so that all items are whole.
+ */
+void plan_spoil(struct plan *p);
 /* Builders for the kinds with few attributes. Strings are copied. */
 void plan_add_addr(struct plan *p, const char *sandbox, const char *owner, const char *link,
 		   const struct cnm_ip *ip, unsigned len);
@@ -118,6 +121,8 @@ const char *plan_kind_name(enum plan_kind kind);
 /* Append the item's key ("link veth1234567"), or its attributes, to b. */
 void plan_item_key(const struct plan_item *i, struct strbuf *b);
 void plan_item_attrs(const struct plan_item *i, struct strbuf *b);
+/* Do they name the same object: same place, kind and key? */
+bool plan_same_object(const struct plan_item *a, const struct plan_item *b);
 /* One line an item, in order: the same plan gives the same bytes. Caller frees; NULL no memory. */
 char *plan_text(const struct plan *p);
 

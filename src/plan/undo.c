@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * Undoing a run that failed half-way. A step that failed may have taken effect in part, and a
+ * removed link has taken its addresses and routes with it; so what was done is not recorded and
+ * reversed: the kernel is read back, for the objects of the run and no others, and brought to where
+ * it was.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "plan/apply_internal.h"
+
+/* Items of the ops, borrowed: what was there, and what was to come and was not there. */
+struct borrowed {
+	struct plan before, all;
+};
+
+static int borrow(struct borrowed *b, const struct plan_diff *d)
+{
+	b->before.items = calloc(d->n + 1, sizeof(struct plan_item));
+	b->all.items = calloc(d->n + 1, sizeof(struct plan_item));
+	if (!b->before.items || !b->all.items)
+		return -ENOMEM;
+	/* Removals stand in reverse order of the plan. */
+	for (size_t i = d->n; i-- > 0;)
+		if (d->ops[i].action == PLAN_REMOVE)
+			b->before.items[b->before.n++] = *d->ops[i].have;
+	for (size_t i = 0; i < d->n; i++)
+		if (d->ops[i].action == PLAN_CHANGE)
+			b->before.items[b->before.n++] = *d->ops[i].have;
+	memcpy(b->all.items, b->before.items, b->before.n * sizeof(struct plan_item));
+	b->all.n = b->before.n;
+	for (size_t i = 0; i < d->n; i++)
+		if (d->ops[i].action == PLAN_ADD)
+			b->all.items[b->all.n++] = *d->ops[i].want;
+	return 0;
+}
+
+/* The places of the items, each once: "" the host, or a sandbox's id. */
+static unsigned places_of(const struct plan *p, const char **ret)
+{
+	unsigned n = 0;
+
+	ret[n++] = "";
+	for (size_t i = 0; i < p->n; i++) {
+		const struct plan_item *it = &p->items[i];
+		const char *place = it->kind == PLAN_LINK && it->link.type == PLAN_VETH
+					    ? it->link.peer_sandbox
+					    : it->sandbox;
+		bool known = false;
+
+		for (unsigned k = 0; k < n; k++)
+			known |= streq(ret[k], place);
+		if (!known)
+			ret[n++] = place;
+	}
+	return n;
+}
+
+static int read_back(struct applier *a, const struct plan *all, struct plan *have,
+		     struct cnm_error *err)
+{
+	const char **places = calloc(all->n + 1, sizeof(*places));
+	unsigned n = places ? places_of(all, places) : 0;
+	int rc = places ? 0 : -ENOMEM;
+
+	for (unsigned i = 0; i < n && rc == 0; i++) {
+		struct plan part = { 0 };
+
+		rc = applier_dump(a, all, places[i], &part, err);
+		plan_move(have, &part);
+	}
+	free(places);
+	return rc;
+}
+
+/* Only what the run was about: not the elements, routes and links of others. */
+static int keep_known(struct plan_diff *back, const struct plan *all)
+{
+	struct plan_diff known = { 0 };
+	struct plan none = { 0 };
+	size_t n = 0;
+	int rc = plan_diff(&none, all, &known); /* one ADD an item */
+
+	for (size_t i = 0; rc == 0 && i < back->n; i++)
+		for (size_t k = 0; k < known.n; k++)
+			if (plan_same_object(back->ops[i].want ? back->ops[i].want
+							       : back->ops[i].have,
+					     known.ops[k].want)) {
+				back->ops[n++] = back->ops[i];
+				break;
+			}
+	if (rc == 0)
+		back->n = n;
+	plan_diff_free(&known);
+	return rc;
+}
+
+static int put_back(struct run *r, const struct borrowed *b, struct cnm_error *err)
+{
+	struct plan have = { 0 };
+	struct plan_diff back = { 0 };
+	struct run u;
+	int rc = read_back(r->a, &b->all, &have, err);
+
+	if (rc == 0)
+		rc = plan_diff(&have, &b->before, &back);
+	if (rc == 0)
+		rc = keep_known(&back, &b->all);
+	if (rc == 0 && (rc = run_init(&u, r->a, &back, true, err)) == 0) {
+		u.limbo = r->limbo;
+		r->limbo = NULL;
+		rc = run_each(&u) ? -EIO : 0;
+		run_done(&u);
+	}
+	plan_diff_free(&back);
+	plan_free(&have);
+	return rc;
+}
+
+void run_undo(struct run *r)
+{
+	struct borrowed b = { 0 };
+	struct cnm_error err = { 0 };
+	int rc = borrow(&b, r->d);
+
+	if (rc == 0)
+		rc = put_back(r, &b, &err);
+	if (rc < 0)
+		log_err("undo a failed change: %s; the next comparison mends it",
+			err.text[0] ? err.text : strerror(-rc));
+	free(b.before.items);
+	free(b.all.items);
+}

@@ -1,0 +1,305 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * client: times requests to an HTTP server on a unix socket, over a connection that stays open.
+ *
+ *   client SOCKET
+ *
+ * Reads commands from standard input, a line each:
+ *
+ *   METHOD PATH [BODY]     one request; answered by "STATUS START END LENGTH" and a newline, then
+ *                          LENGTH bytes of body. Times are CLOCK_MONOTONIC in nanoseconds: before
+ *                          the first byte is sent and after the last is received.
+ *   retry METHOD PATH      the same, on a new connection, again and again until something answers
+ *   many N                 the N lines that follow are requests, sent all at once on N connections;
+ *                          answered as one request, with the worst status and no body
+ *
+ * STATUS is 0 if there was no connection, or no answer for half a minute. An answer has a
+ * Content-Length or is chunked.
+ */
+#include <errno.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#define MAX_LINE  65536
+#define MAX_MANY  256
+#define GIVE_UP_S 30
+
+struct connection {
+	int fd; /* -1: none */
+	char *buf;
+	size_t len, size;
+	size_t body; /* where the body starts in buf, once the head is whole; else 0 */
+	size_t want; /* of the body; of a chunked one what has been seen */
+	bool chunked, done;
+	int status;
+};
+
+static const char *path;
+static struct connection main_connection = { .fd = -1 };
+
+static long long now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000LL + t.tv_nsec;
+}
+
+static void __attribute__((noreturn)) die(const char *what)
+{
+	fprintf(stderr, "client: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static void close_connection(struct connection *c)
+{
+	if (c->fd >= 0)
+		close(c->fd);
+	c->fd = -1;
+}
+
+static int open_connection(struct connection *c)
+{
+	struct sockaddr_un addr = { .sun_family = AF_UNIX };
+	struct timeval give_up = { .tv_sec = GIVE_UP_S };
+
+	if (c->fd >= 0)
+		return 0;
+	strncpy(addr.sun_path, path, sizeof(addr.sun_path) - 1);
+	c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (c->fd < 0)
+		die("socket");
+	setsockopt(c->fd, SOL_SOCKET, SO_RCVTIMEO, &give_up, sizeof(give_up));
+	if (connect(c->fd, (struct sockaddr *)&addr, sizeof(addr)) == 0)
+		return 0;
+	close_connection(c);
+	return -1;
+}
+
+static int send_all(int fd, const char *data, size_t len)
+{
+	while (len) {
+		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+
+		if (n < 0)
+			return -1;
+		data += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+/* Split "METHOD PATH [BODY]" and send it. */
+static int send_request(struct connection *c, char *line)
+{
+	char *target = strchr(line, ' '), *body;
+	char head[8192];
+	static const char none[] = "";
+	int n;
+
+	if (!target)
+		errno = EINVAL, die(line);
+	*target++ = '\0';
+	body = strchr(target, ' ');
+	if (body)
+		*body++ = '\0';
+	c->len = c->body = c->want = 0;
+	c->status = 0;
+	c->chunked = c->done = false;
+	n = snprintf(head, sizeof(head),
+		     "%s %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
+		     "Content-Length: %zu\r\n\r\n%s",
+		     line, target, body ? strlen(body) : 0, body ? body : none);
+	if (n < 0 || (size_t)n >= sizeof(head))
+		errno = EMSGSIZE, die(line);
+	return send_all(c->fd, head, (size_t)n);
+}
+
+static const char *header(const struct connection *c, const char *name)
+{
+	const char *found = strcasestr(c->buf, name);
+
+	return found && found < c->buf + c->body ? found + strlen(name) : NULL;
+}
+
+static void read_head(struct connection *c)
+{
+	const char *end = strstr(c->buf, "\r\n\r\n"), *value;
+
+	if (!end)
+		return;
+	c->body = (size_t)(end + 4 - c->buf);
+	sscanf(c->buf, "HTTP/1.%*d %d", &c->status);
+	value = header(c, "\r\nContent-Length:");
+	c->want = value ? strtoul(value, NULL, 10) : 0;
+	c->chunked = header(c, "\r\nTransfer-Encoding: chunked");
+}
+
+/* Take what has arrived. */
+static int receive(struct connection *c)
+{
+	ssize_t n;
+
+	if (c->size - c->len < 16384) {
+		c->size = c->size ? 2 * c->size : 65536;
+		c->buf = realloc(c->buf, c->size);
+		if (!c->buf)
+			die("receive");
+	}
+	n = recv(c->fd, c->buf + c->len, c->size - c->len - 1, 0);
+	if (n <= 0)
+		return -1;
+	c->len += (size_t)n;
+	c->buf[c->len] = '\0';
+	if (!c->body)
+		read_head(c);
+	if (!c->body)
+		return 0;
+	if (c->chunked)
+		c->done = c->len - c->body >= 5 && strcmp(c->buf + c->len - 5, "0\r\n\r\n") == 0;
+	else
+		c->done = c->len - c->body >= c->want;
+	return 0;
+}
+
+/* A server may have closed an idle connection: that costs a second try, with its own time. */
+static bool try_request(struct connection *c, const char *line, long long *ret_start)
+{
+	char copy[MAX_LINE];
+	bool was_open = c->fd >= 0;
+
+	strcpy(copy, line);
+	*ret_start = now_ns();
+	if (open_connection(c) < 0)
+		return false;
+	if (send_request(c, copy) == 0)
+		while (!c->done)
+			if (receive(c) < 0)
+				break;
+	if (c->done)
+		return true;
+	close_connection(c);
+	return was_open && c->len == 0 && try_request(c, line, ret_start);
+}
+
+static void say(const struct connection *c, bool answered, long long start)
+{
+	long long end = now_ns();
+	size_t n = answered ? c->len - c->body : 0;
+
+	printf("%d %lld %lld %zu\n", answered ? c->status : 0, start, end, n);
+	if (n)
+		fwrite(c->buf + c->body, 1, n, stdout);
+}
+
+static void run_one(const char *line)
+{
+	long long start;
+	bool answered = try_request(&main_connection, line, &start);
+
+	say(&main_connection, answered, start);
+}
+
+static void run_retry(const char *line)
+{
+	long long first = now_ns(), start;
+	bool answered = false;
+
+	close_connection(&main_connection);
+	while (!answered && now_ns() - first < GIVE_UP_S * 1000000000LL) {
+		answered = try_request(&main_connection, line, &start);
+		if (!answered)
+			usleep(200);
+	}
+	say(&main_connection, answered, first);
+}
+
+static void open_many(struct connection *many, struct pollfd *fds, int n)
+{
+	for (int i = 0; i < n; i++) {
+		many[i].fd = -1;
+		if (open_connection(&many[i]) < 0)
+			die("connect");
+		fds[i] = (struct pollfd){ .fd = many[i].fd, .events = POLLIN };
+	}
+}
+
+static void await_many(struct connection *many, struct pollfd *fds, int n)
+{
+	int left = n;
+
+	while (left) {
+		if (poll(fds, (nfds_t)n, GIVE_UP_S * 1000) <= 0)
+			die("poll");
+		for (int i = 0; i < n; i++) {
+			if (!fds[i].revents)
+				continue;
+			if (receive(&many[i]) < 0)
+				die("an answer of many");
+			if (many[i].done) {
+				fds[i].fd = -1;
+				left--;
+			}
+		}
+	}
+}
+
+static void run_many(int n)
+{
+	static char lines[MAX_MANY][1024];
+	struct connection many[MAX_MANY] = { 0 };
+	struct pollfd fds[MAX_MANY];
+	long long start, end;
+	int worst = 0;
+
+	if (n < 1 || n > MAX_MANY)
+		errno = EINVAL, die("many");
+	for (int i = 0; i < n; i++) {
+		if (!fgets(lines[i], sizeof(lines[i]), stdin))
+			die("many");
+		lines[i][strcspn(lines[i], "\n")] = '\0';
+	}
+	open_many(many, fds, n);
+	start = now_ns();
+	for (int i = 0; i < n; i++)
+		if (send_request(&many[i], lines[i]) < 0)
+			die("send one of many");
+	await_many(many, fds, n);
+	end = now_ns();
+	for (int i = 0; i < n; i++) {
+		worst = many[i].status > worst ? many[i].status : worst;
+		close_connection(&many[i]);
+		free(many[i].buf);
+	}
+	printf("%d %lld %lld 0\n", worst, start, end);
+}
+
+int main(int argc, char **argv)
+{
+	static char line[MAX_LINE];
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: client SOCKET\n");
+		return 2;
+	}
+	path = argv[1];
+	while (fgets(line, sizeof(line), stdin)) {
+		line[strcspn(line, "\n")] = '\0';
+		if (strncmp(line, "many ", 5) == 0)
+			run_many(atoi(line + 5));
+		else if (strncmp(line, "retry ", 6) == 0)
+			run_retry(line + 6);
+		else
+			run_one(line);
+		fflush(stdout);
+	}
+	return 0;
+}
