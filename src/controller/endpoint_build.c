@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "controller/engine.h"
@@ -311,8 +312,8 @@ int endpoint_attach(struct endpoint *ep, struct sandbox *sb, const struct ifname
 					     "takes; use a second network",
 					     ep->network->name, MAX_PORTS);
 	}
-	ep->sandbox = sb;
-	list_append(&sb->endpoints, &ep->in_sandbox);
+	ep->joined = clock_wall_ns();
+	sandbox_insert(sb, ep);
 	return 0;
 }
 
@@ -320,6 +321,7 @@ void endpoint_detach(struct endpoint *ep)
 {
 	list_del(&ep->in_sandbox);
 	ep->sandbox = NULL;
+	ep->joined = 0;
 	ep->ifname[0] = 0;
 }
 

@@ -48,11 +48,11 @@ static int set_copy(char **slot, const char *value, const char *otherwise)
 static int check_instance(const char *name, struct cnm_error *err)
 {
 	size_t n = strlen(name);
+	bool ok = n >= 1 && n <= 12;
 
 	for (size_t i = 0; i < n; i++)
-		if (!islower((unsigned char)name[i]) && !isdigit((unsigned char)name[i]))
-			n = 99;
-	if (n >= 1 && n <= 12)
+		ok &= islower((unsigned char)name[i]) || isdigit((unsigned char)name[i]);
+	if (ok)
 		return 0;
 	return cnm_error_set(err, CNM_E_INVALID,
 			     "instance \"%s\": it must be 1 to 12 of the characters a-z and 0-9",
@@ -73,7 +73,7 @@ static int set_options(struct cnm_engine *e, const struct cnm_options *o, struct
 	e->env = (struct driver_env){ .instance = e->instance, .model = &e->model };
 	e->host_resolv = read_text(e->resolv_conf);
 	e->host_hosts = read_text("/etc/hosts");
-	return check_instance(e->instance, err);
+	return check_instance(o->instance ? o->instance : e->instance, err);
 }
 
 static int make_dirs(const char *path, mode_t mode, struct cnm_error *err)

@@ -73,49 +73,119 @@ static void trust(struct reconcile *rc, const char *place, int ifindex, bool gon
 	rc->n = n;
 }
 
-/* ---- which object an event is about; lock held */
+/* ---- what an event says of a link; lock held */
 
-/* The sandbox whose endpoint has this link on the host, or NULL. */
-static const struct sandbox *sandbox_behind(const struct cnm_engine *e, const char *name)
+enum verdict { UNWANTED, WELL, DOWN, WRONG };
+
+/* Holds a link's event against the items that are planned for it. */
+static enum verdict judge(const struct plan *p, enum plan_kind kind, const struct monitor_event *ev)
 {
-	const char *id = str_after(name, "veth");
+	for (size_t i = 0; i < p->n; i++) {
+		const struct plan_item *it = &p->items[i];
+		bool link = kind == PLAN_LINK;
+		unsigned mtu = link ? it->link.mtu : it->peer.mtu;
+
+		if (it->kind != kind || !streq(link ? it->link.name : it->peer.name, ev->name))
+			continue;
+		if (link && it->link.borrowed)
+			return ev->gone ? WRONG : WELL;
+		if (!ev->gone && !ev->up)
+			return DOWN;
+		if (ev->gone || ev->odd || (mtu && mtu != ev->mtu) ||
+		    !mac_eq(link ? &it->link.mac : &it->peer.mac, &ev->mac))
+			return WRONG;
+		return WELL;
+	}
+	return UNWANTED;
+}
+
+static void plan_endpoint(const struct cnm_engine *e, const struct endpoint *ep, struct plan *p)
+{
+	if (ep->state == OBJ_READY && ep->network->driver->endpoint_plan)
+		ep->network->driver->endpoint_plan(ep, &e->env, p);
+}
+
+/* The end of an endpoint on the host: it is compared with its sandbox. */
+static enum verdict judge_veth(const struct cnm_engine *e, const struct monitor_event *ev,
+			       char place[static ID_SIZE])
+{
+	const char *id = ev->name + strlen("veth");
+	enum verdict v = UNWANTED;
+	struct plan p = { 0 };
 	const struct sandbox *sb;
 	const struct endpoint *ep;
 
-	if (!id)
-		return NULL;
-	list_for_each (sb, &e->model.sandboxes, node)
-		list_for_each (ep, &sb->endpoints, in_sandbox)
-			if (ep->state == OBJ_READY && !sb->busy && strncmp(id, ep->id, 7) == 0)
-				return sb;
-	return NULL;
+	list_for_each (sb, &e->model.sandboxes, node) {
+		list_for_each (ep, &sb->endpoints, in_sandbox) {
+			if (sb->busy || strncmp(id, ep->id, 7) != 0)
+				continue;
+			plan_endpoint(e, ep, &p);
+			v = judge(&p, PLAN_LINK, ev);
+			plan_free(&p);
+			memcpy(place, sb->id, ID_SIZE);
+			return v;
+		}
+	}
+	return v;
 }
 
-/* Is it a link of a network itself? */
-static bool is_network_link(const struct cnm_engine *e, const char *name)
+/* The link of a network: named after its id, or by an option. */
+static enum verdict judge_bridge(const struct cnm_engine *e, const struct monitor_event *ev)
 {
-	struct plan p = { 0 };
+	const char *id = str_after(ev->name, "br-");
 	const struct network *n;
-	bool found = false;
 
-	list_for_each (n, &e->model.networks, node)
-		if (n->state == OBJ_READY)
-			plan_network(e, n, &p);
-	for (size_t i = 0; i < p.n && !found; i++)
-		found = p.items[i].kind == PLAN_LINK && streq(p.items[i].link.name, name);
-	plan_free(&p);
-	return found;
+	list_for_each (n, &e->model.networks, node) {
+		struct plan p = { 0 };
+		enum verdict v;
+
+		if (n->state != OBJ_READY ||
+		    (!json_object_size(n->options) && !(id && strncmp(id, n->id, 12) == 0)))
+			continue;
+		plan_network(e, n, &p);
+		v = judge(&p, PLAN_LINK, ev);
+		plan_free(&p);
+		if (v != UNWANTED)
+			return v;
+	}
+	return UNWANTED;
 }
 
-/* A link of the host that somebody wants: the place that compares it. Takes the lock. */
-static bool host_link_wanted(struct cnm_engine *e, const char *name, char place[static ID_SIZE])
+static enum verdict judge_host(struct cnm_engine *e, const struct monitor_event *ev,
+			       char place[static ID_SIZE])
 {
-	const struct sandbox *sb;
 	LOCKED(&e->lock);
 
-	sb = sandbox_behind(e, name);
-	str_copy(place, ID_SIZE, sb ? sb->id : "");
-	return sb || (!str_after(name, "veth") && is_network_link(e, name));
+	place[0] = 0;
+	return str_after(ev->name, "veth") ? judge_veth(e, ev, place) : judge_bridge(e, ev);
+}
+
+static enum verdict judge_peer(const struct cnm_engine *e, const struct sandbox *sb,
+			       const struct monitor_event *ev)
+{
+	const struct endpoint *ep;
+
+	list_for_each (ep, &sb->endpoints, in_sandbox) {
+		struct plan p = { 0 };
+		enum verdict v;
+
+		if (!streq(ep->ifname, ev->name))
+			continue;
+		plan_endpoint(e, ep, &p);
+		v = judge(&p, PLAN_PEER, ev);
+		plan_free(&p);
+		return v;
+	}
+	return UNWANTED;
+}
+
+static void act_on(struct reconcile *rc, enum verdict v, const char *place,
+		   const struct monitor_event *ev)
+{
+	if (v == DOWN || v == WRONG)
+		suspect(rc, place, ev->ifindex, v == DOWN);
+	else
+		trust(rc, place, ev->ifindex, ev->gone);
 }
 
 static const struct sandbox *sandbox_of(struct cnm_engine *e, int nsid)
@@ -154,33 +224,21 @@ static void learn_nsids(struct cnm_engine *e)
 	free(ids);
 }
 
-static bool link_wanted_in(const struct sandbox *sb, const char *name)
-{
-	const struct endpoint *ep;
-
-	list_for_each (ep, &sb->endpoints, in_sandbox)
-		if (streq(ep->ifname, name))
-			return true;
-	return false;
-}
+/* ---- hearing */
 
 static void hear_host(struct reconcile *rc, const struct monitor_event *ev)
 {
 	struct cnm_engine *e = rc->e;
 	char place[ID_SIZE];
+	enum verdict v;
 
 	switch (ev->what) {
-	case MONITOR_LINK: {
-		bool wanted = host_link_wanted(e, ev->name, place);
-
-		if (wanted && (ev->gone || !ev->up))
-			suspect(rc, place, ev->ifindex, !ev->gone);
-		else
-			trust(rc, place, ev->ifindex, ev->gone);
+	case MONITOR_LINK:
+		v = judge_host(e, ev, place);
+		act_on(rc, v, place, ev);
 		break;
-	}
 	case MONITOR_PORT:
-		if (ev->gone && host_link_wanted(e, ev->name, place) && place[0])
+		if (ev->gone && judge_host(e, ev, place) != UNWANTED && place[0])
 			suspect(rc, place, ev->ifindex, false);
 		break;
 	case MONITOR_ADDR:
@@ -205,7 +263,7 @@ static void hear_sandbox(struct reconcile *rc, const struct monitor_event *ev)
 	struct cnm_engine *e = rc->e;
 	const struct sandbox *sb;
 	char place[ID_SIZE] = "";
-	bool wanted = false;
+	enum verdict v = UNWANTED;
 
 	pthread_mutex_lock(&e->lock);
 	sb = sandbox_of(e, ev->nsid);
@@ -217,17 +275,15 @@ static void hear_sandbox(struct reconcile *rc, const struct monitor_event *ev)
 	}
 	if (sb && sb->state == OBJ_READY && !sb->busy) {
 		memcpy(place, sb->id, ID_SIZE);
-		wanted = link_wanted_in(sb, ev->name);
+		v = judge_peer(e, sb, ev);
 	}
 	pthread_mutex_unlock(&e->lock);
 	if (!place[0])
 		return;
-	if (ev->what != MONITOR_LINK && ev->gone)
+	if (ev->what == MONITOR_LINK)
+		act_on(rc, v, place, ev);
+	else if (ev->gone)
 		suspect(rc, place, ev->what == MONITOR_NFT ? 0 : ev->ifindex, false);
-	else if (ev->what == MONITOR_LINK && wanted && (ev->gone || !ev->up))
-		suspect(rc, place, ev->ifindex, !ev->gone);
-	else if (ev->what == MONITOR_LINK)
-		trust(rc, place, ev->ifindex, ev->gone);
 }
 
 static void hear(const struct monitor_event *ev, void *arg)

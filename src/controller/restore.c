@@ -137,10 +137,10 @@ static int load_endpoint(const struct store_row *row, void *arg, struct cnm_erro
 			log_warn("endpoint %s: its address is taken already", row->name);
 	}
 	if (sb) {
-		ep->sandbox = sb;
-		list_append(&sb->endpoints, &ep->in_sandbox);
+		sandbox_insert(sb, ep);
 	} else {
 		ep->ifname[0] = 0;
+		ep->joined = 0;
 		if (row->sandbox && row->sandbox[0])
 			tx_put_endpoint(&rs->tx, ep, STORE_READY, false);
 	}

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
@@ -41,33 +40,65 @@ static int check_hostname(const char *h, struct cnm_error *err)
 				  h);
 }
 
-/* The namespace to adopt: it must be one now. */
-static int check_source(const struct cnm_sandbox_config *c, char **ret_path, struct cnm_error *err)
+/* A namespace is one sandbox's. Every sandbox has its pin, which tells which namespace it is. */
+static int check_not_taken(struct cnm_engine *e, int ns, struct cnm_error *err)
 {
+	uint64_t dev, ino, pin_dev, pin_ino;
+	const struct sandbox *sb;
+	struct strbuf names = { 0 };
+	int r = netns_inode(ns, &dev, &ino);
+
+	pthread_mutex_lock(&e->lock);
+	list_for_each (sb, &e->model.sandboxes, node)
+		strbuf_addf(&names, "%s/", sb->name);
+	pthread_mutex_unlock(&e->lock);
+	if (r == 0 && names.failed)
+		r = -ENOMEM;
+	if (r < 0)
+		cnm_error_errno(err, r, "look at the namespace to adopt");
+	for (char *at = names.s, *name; r == 0 && at && (name = strsep(&at, "/")) && *name;) {
+		_close_ int pin = -1;
+		char path[512];
+
+		snprintf(path, sizeof(path), "%s/%s", e->netns_dir, name);
+		if (netns_open_path(path, &pin, NULL) == 0 &&
+		    netns_inode(pin, &pin_dev, &pin_ino) == 0 && dev == pin_dev && ino == pin_ino)
+			r = cnm_error_set(err, CNM_E_FORBIDDEN,
+					  "the namespace to adopt is already present in sandbox %s",
+					  name);
+	}
+	strbuf_free(&names);
+	return r;
+}
+
+/* The namespace to adopt: it must be one now. *ret_path is NULL when one is to be made. */
+static int find_source(struct cnm_engine *e, const struct cnm_sandbox_config *c, char **ret_path,
+		       struct cnm_error *err)
+{
+	bool at_path = c->netns && c->netns[0];
 	_close_ int fd = -1;
+	char proc[64];
 	int r;
 
 	*ret_path = NULL;
-	if (c->pid && c->netns && c->netns[0])
+	if (c->pid && at_path)
 		return cnm_error_set(
 			err, CNM_E_INVALID,
 			"a sandbox adopts the namespace of a process or at a path, not "
 			"both: give --pid or --netns");
-	if (c->pid) {
-		r = netns_open_pid(c->pid, &fd, err);
-		if (r == 0 && asprintf(ret_path, "/proc/%d/ns/net", (int)c->pid) < 0)
-			r = cnm_error_errno(err, ENOMEM, "adopt");
-		return r;
-	}
-	if (!c->netns || !c->netns[0])
+	if (!c->pid && !at_path)
 		return 0;
-	if (c->netns[0] != '/')
+	if (at_path && c->netns[0] != '/')
 		return cnm_error_set(err, CNM_E_INVALID, "netns \"%s\" must be an absolute path",
 				     c->netns);
-	r = netns_open_path(c->netns, &fd, err);
-	if (r == 0 && !(*ret_path = strdup(c->netns)))
-		r = cnm_error_errno(err, ENOMEM, "adopt");
-	return r;
+	r = at_path ? netns_open_path(c->netns, &fd, err) : netns_open_pid(c->pid, &fd, err);
+	if (r == 0)
+		r = check_not_taken(e, fd, err);
+	if (r < 0)
+		return r;
+	snprintf(proc, sizeof(proc), "/proc/%d/ns/net", (int)c->pid);
+	*ret_path = strdup(at_path ? c->netns : proc);
+	return *ret_path ? 0 : cnm_error_errno(err, ENOMEM, "adopt");
 }
 
 /*
@@ -304,7 +335,7 @@ int cnm_sandbox_create(struct cnm_engine *e, const struct cnm_sandbox_config *co
 	char *path;
 	int r = check_name(config->name, err);
 
-	if (r < 0 || (r = check_source(config, &path, err)) < 0)
+	if (r < 0 || (r = find_source(e, config, &path, err)) < 0)
 		return r;
 	r = build(&b, path, err);
 	if (r == 0 && !has_sandbox(e, config->name))

@@ -116,6 +116,9 @@ static bool link_event(const struct nlmsghdr *h, struct monitor_event *e)
 	e->ifindex = l.ifindex;
 	memcpy(e->name, l.name, sizeof(e->name));
 	e->up = l.up;
+	e->odd = l.kind == RTNL_BRIDGE && (l.br_stp || l.br_forward_delay || l.br_mcast_snooping);
+	e->mac = l.mac;
+	e->mtu = l.mtu;
 	return true;
 }
 

@@ -33,6 +33,9 @@ struct monitor_event {
 	int ifindex;
 	char name[IFNAMSIZ]; /* link, port: its name; else "" */
 	bool up;             /* link */
+	bool odd;            /* a bridge with STP, a forwarding delay or multicast snooping */
+	struct cnm_mac mac;  /* link */
+	uint32_t mtu;        /* link */
 	char table[64];      /* nft: table name */
 	uint32_t portid;     /* who caused it, 0 unknown */
 };

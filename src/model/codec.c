@@ -100,6 +100,8 @@ char *endpoint_encode(const struct endpoint *ep)
 	json_put(o, "aliases", json_incref(ep->aliases));
 	json_put(o, "driver_opts", json_incref(ep->driver_opts));
 	json_put(o, "gw_priority", json_integer(ep->gw_priority));
+	if (ep->joined)
+		json_put(o, "joined", json_integer(ep->joined));
 	if (ep->ifname[0])
 		json_put(o, "ifname", json_string(ep->ifname));
 	return json_text(o);
@@ -329,6 +331,7 @@ static int decode_endpoint(const json_t *o, struct endpoint *ep, struct cnm_erro
 	    (r = json_get_array(o, "aliases", &aliases, err)) < 0 ||
 	    (r = get_strings(o, "driver_opts", &ep->driver_opts, err)) < 0 ||
 	    (r = json_get_int(o, "gw_priority", &prio, err)) < 0 ||
+	    (r = json_get_int(o, "joined", &ep->joined, err)) < 0 ||
 	    (r = json_get_string(o, "ifname", &ifname, err)) < 0)
 		return r;
 	if (mac && mac_parse(&ep->mac, mac) < 0)

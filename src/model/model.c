@@ -222,6 +222,17 @@ void model_del_endpoint(struct model *m, struct endpoint *ep, bool rest)
 	endpoint_free(ep);
 }
 
+void sandbox_insert(struct sandbox *sb, struct endpoint *ep)
+{
+	struct endpoint *o;
+
+	list_for_each (o, &sb->endpoints, in_sandbox)
+		if (o->joined > ep->joined)
+			break;
+	list_append(&o->in_sandbox, &ep->in_sandbox); /* before o, which may be the head */
+	ep->sandbox = sb;
+}
+
 /* Full id, else name, else unique prefix of an id; shared by the two kinds that have both maps. */
 static enum ref_result find(const struct map *by_id, const struct map *by_name, const char *ref,
 			    void **ret, unsigned *matches)

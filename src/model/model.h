@@ -81,6 +81,7 @@ struct endpoint {
 	json_t *aliases;     /* array of strings, never NULL */
 	json_t *driver_opts; /* object of strings, never NULL */
 	int gw_priority;
+	int64_t joined;        /* wall clock, ns; orders the endpoints of a sandbox */
 	char ifname[IFNAMSIZ]; /* in the sandbox; "" while not joined or without a link */
 };
 
@@ -130,6 +131,9 @@ int model_add_endpoint(struct model *m, struct endpoint *ep);
 void model_del_network(struct model *m, struct network *n);
 void model_del_sandbox(struct model *m, struct sandbox *sb);
 void model_del_endpoint(struct model *m, struct endpoint *ep, bool rest);
+
+/* Put an endpoint among those of its sandbox, by the time it joined. */
+void sandbox_insert(struct sandbox *sb, struct endpoint *ep);
 
 /* What a reference names. */
 enum ref_result { REF_FOUND, REF_NONE, REF_AMBIGUOUS_NAME, REF_AMBIGUOUS_ID };

@@ -433,6 +433,18 @@ static void keep_all(struct applier *a)
 	}
 }
 
+/* In a namespace that others made the loopback may still be down. */
+static int open_dns(struct handle *h, struct cnm_error *err)
+{
+	struct nl_batch b = { 0 };
+	int rc;
+
+	rtnl_put_set_link(&b, &(struct rtnl_set_link){ .name = "lo", .up = 1 });
+	rc = nl_batch_run(h->rtnl, &b, err);
+	nl_batch_free(&b);
+	return rc < 0 ? rc : netns_open_dns(h->ns, &h->udp, &h->tcp, err);
+}
+
 static int dns_add(struct run *r, const struct plan_item *want)
 {
 	struct applier *a = r->a;
@@ -443,7 +455,7 @@ static int dns_add(struct run *r, const struct plan_item *want)
 	if (!h)
 		return -ENOENT;
 	if (h->udp < 0)
-		rc = netns_open_dns(h->ns, &h->udp, &h->tcp, r->err);
+		rc = open_dns(h, r->err);
 	else if (r->locked && netns_dns_table_check(h->ns, h->udp, h->tcp, NULL) != 1)
 		rc = netns_dns_table(h->ns, h->udp, h->tcp, r->err);
 	if (rc < 0)

@@ -296,7 +296,7 @@ static int dump_file(struct dump *d, const struct plan_item *w)
 {
 	_close_ int fd = open(w->file.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	struct plan_item *i;
-	char *text;
+	char *text, *fit;
 	ssize_t n;
 
 	if (fd < 0)
@@ -314,9 +314,8 @@ static int dump_file(struct dump *d, const struct plan_item *w)
 		return -ENOMEM;
 	}
 	i->file.path = strdup(w->file.path);
-	i->file.content = realloc(text, n + 1);
-	if (!i->file.content)
-		i->file.content = text;
+	fit = realloc(text, n + 1);
+	i->file.content = fit ? fit : text;
 	if (i->file.path)
 		return 0;
 	plan_spoil(d->have);
