@@ -334,7 +334,7 @@ static void set_defaults(struct http_server_options *o)
 	if (!o->max_connections)
 		o->max_connections = 1024;
 	if (!o->max_workers)
-		o->max_workers = 8;
+		o->max_workers = 64;
 	if (!o->deadline_ms)
 		o->deadline_ms = 30000;
 }

@@ -34,7 +34,7 @@ struct http_server_options {
 	size_t max_head;          /* bytes of request line and headers: 64 KiB */
 	size_t max_body;          /* 4 MiB */
 	unsigned max_connections; /* 1024; beyond, the longest idle one makes room */
-	unsigned max_workers;     /* 8; they start on demand and end when idle */
+	unsigned max_workers;     /* 64; they start on demand and end when idle */
 	unsigned deadline_ms;     /* to read one request, or for a reader to take more: 30 s */
 };
 

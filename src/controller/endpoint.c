@@ -8,6 +8,7 @@
  * from all of its endpoints.
  */
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,26 +16,53 @@
 #include "base/json.h"
 #include "controller/engine.h"
 
-/* What is used of the names in a sandbox, asked of the kernel before the lock is taken. */
-static int gather_ifnames(struct cnm_engine *e, const char *sandbox, struct ifnames *ret,
-			  struct cnm_error *err)
+/* Lock held: the names that an endpoint of this network could get, into ret. */
+static void list_candidates(const struct network *n, const struct sandbox *sb, const char *forced,
+			    struct ifnames *ret)
 {
-	char id[ID_SIZE];
+	const char *prefix = n->driver->iface_prefix ? n->driver->iface_prefix(n) : "eth";
+	const struct endpoint *ep;
+
+	ret->n = 8;
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		ret->n += ret->n < 64;
+	if (forced)
+		ret->n = 1;
+	for (unsigned i = 0; i < ret->n; i++) {
+		if (forced)
+			str_copy(ret->names[i], IFNAMSIZ, forced);
+		else
+			snprintf(ret->names[i], IFNAMSIZ, "%.11s%u", prefix, i % 10000);
+	}
+}
+
+/*
+ * Links that the user put into the sandbox have names too. Those that could be chosen are looked up
+ * before the lock is taken. References that name nothing are refused later.
+ */
+static void gather_ifnames(struct cnm_engine *e, const char *sandbox, const char *network,
+			   const char *endpoint, const char *forced, struct ifnames *ret)
+{
+	char id[ID_SIZE] = "";
+	struct endpoint *ep = NULL;
+	struct network *n = NULL;
 	struct sandbox *sb;
-	bool host = false;
-	int r;
+	unsigned m;
 
 	ret->n = 0;
 	pthread_mutex_lock(&e->lock);
-	r = engine_sandbox(e, sandbox, false, &sb, err);
-	if (r >= 0) {
+	if (endpoint && model_find_endpoint(&e->model, endpoint, &ep, &m) == REF_FOUND)
+		n = ep->network;
+	else if (network && model_find_network(&e->model, network, &n, &m) != REF_FOUND)
+		n = NULL;
+	if (n && model_find_sandbox(&e->model, sandbox, &sb, &m) == REF_FOUND &&
+	    sb->source != NETNS_HOST) {
 		memcpy(id, sb->id, ID_SIZE);
-		host = sb->source == NETNS_HOST;
+		list_candidates(n, sb, forced, ret);
 	}
 	pthread_mutex_unlock(&e->lock);
-	if (r < 0 || host)
-		return r < 0 ? r : 0;
-	return applier_link_names(e->applier, id, ret->names, 64, &ret->n, err);
+	if (id[0])
+		ret->n = applier_taken_names(e->applier, id, ret->names, ret->n);
 }
 
 /* Lock held. The request is over: let others at the sandbox. */
@@ -75,8 +103,7 @@ static int carry_out_join(struct cnm_engine *e, struct endpoint *ep, struct chan
 	struct sandbox *sb = ep->sandbox;
 	int r;
 
-	tx_put_endpoint(&enter, ep, STORE_CREATING, true);
-	store_tx_set_state(ready, STORE_ENDPOINT, ep->id, STORE_READY);
+	tx_put_endpoint(&ready, ep, STORE_READY, true);
 	tx_put_network(&ready, ep->network, STORE_READY, false);
 	sb->busy = true;
 	pthread_mutex_unlock(&e->lock);
@@ -99,6 +126,14 @@ static int carry_out_join(struct cnm_engine *e, struct endpoint *ep, struct chan
 	return r;
 }
 
+static const char *forced_name(const struct cnm_endpoint_config *c)
+{
+	for (size_t i = 0; c && i < c->n_driver_opts; i++)
+		if (streq(c->driver_opts[i].key, "com.docker.network.endpoint.ifname"))
+			return c->driver_opts[i].value;
+	return NULL;
+}
+
 int cnm_network_connect(struct cnm_engine *e, const char *network, const char *sandbox,
 			const struct cnm_endpoint_config *config, struct cnm_dry_run *dry,
 			struct cnm_error *err)
@@ -112,9 +147,7 @@ int cnm_network_connect(struct cnm_engine *e, const char *network, const char *s
 	int r;
 
 	reconcile_sandbox_first(e, sandbox);
-	r = gather_ifnames(e, sandbox, &taken, err);
-	if (r < 0)
-		return r;
+	gather_ifnames(e, sandbox, network, NULL, forced_name(config), &taken);
 	LOCKED(&e->lock);
 	r = engine_pair(e, network, sandbox, &n, &sb, err);
 	if (r < 0)
@@ -139,16 +172,16 @@ static void forget_names(struct cnm_engine *e, const struct endpoint *ep)
 	resolver_drop_names(e->resolver, ep->id);
 }
 
-/* Without the lock. The endpoint is REMOVING. */
+/* Without the lock. A crash before the row is gone means that nobody had an answer: it is back
+ * then. */
 static int take_away(struct cnm_engine *e, const struct endpoint *ep, struct change *c,
 		     struct cnm_error *err)
 {
-	struct store_tx *removing = store_tx_new(e->store), *gone = store_tx_new(e->store);
+	struct store_tx *nothing = store_tx_new(e->store), *gone = store_tx_new(e->store);
 	int r;
 
-	store_tx_set_state(removing, STORE_ENDPOINT, ep->id, STORE_REMOVING);
 	store_tx_delete(gone, STORE_ENDPOINT, ep->id);
-	r = change_carry_out(e, c, removing, gone, ep->declared ? STORE_FULL : STORE_NORMAL, err);
+	r = change_carry_out(e, c, nothing, gone, ep->declared ? STORE_FULL : STORE_NORMAL, err);
 	if (r < 0)
 		mark_ready(e, ep);
 	return r;
@@ -392,9 +425,7 @@ int cnm_endpoint_join(struct cnm_engine *e, const char *ref, const char *sandbox
 	int r;
 
 	reconcile_sandbox_first(e, sandbox);
-	r = gather_ifnames(e, sandbox, &taken, err);
-	if (r < 0)
-		return r;
+	gather_ifnames(e, sandbox, NULL, ref, NULL, &taken);
 	LOCKED(&e->lock);
 	r = find_join(e, ref, sandbox, &ep, &sb, err);
 	if (r == 0 && ep->sandbox)

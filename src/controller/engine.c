@@ -357,7 +357,8 @@ int cnm_engine_info(struct cnm_engine *e, char **ret_json, struct cnm_error *err
 	unsigned sandboxes = 0;
 	char v[16] = "0", *text;
 	bool forwarding =
-		sysctl_read(-1, "net/ipv4/ip_forward", v, sizeof(v), NULL) == 0 && streq(v, "1");
+		sysctl_read(SYSCTL_HOME, "net/ipv4/ip_forward", v, sizeof(v), NULL) == 0 &&
+		streq(v, "1");
 
 	json_put(o, "Warnings", warnings_json(e, forwarding));
 	pthread_mutex_lock(&e->lock);

@@ -124,8 +124,9 @@ void tx_put_sandbox(struct store_tx **tx, const struct sandbox *sb, enum store_s
 
 /* ---- network_build.c */
 /* From a request to a network that could be entered. Facts were gathered without the lock. */
+#define MAX_ROUTES 512
 struct network_facts {
-	struct cnm_prefix routes[512];
+	struct cnm_prefix routes[MAX_ROUTES];
 	unsigned n_routes;
 	bool link_exists, link_is_bridge, link_is_ours;
 	bool forwarding4, forwarding6; /* the host forwards already */
@@ -146,7 +147,7 @@ int engine_create_network(struct cnm_engine *e, const struct cnm_network_config 
 int endpoint_build(struct cnm_engine *e, struct network *n, const char *name,
 		   const struct cnm_endpoint_config *config, struct endpoint **ret,
 		   struct cnm_error *err);
-/* Interface names in use inside a sandbox, ours or not; gathered without the lock. */
+/* Interface names that exist inside a sandbox, ours or not; gathered without the lock. */
 struct ifnames {
 	char names[64][IFNAMSIZ];
 	unsigned n;

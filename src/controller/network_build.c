@@ -27,7 +27,14 @@ static bool reads_true(const char *sysctl)
 {
 	char v[16];
 
-	return sysctl_read(-1, sysctl, v, sizeof(v), NULL) == 0 && !streq(v, "0");
+	return sysctl_read(SYSCTL_HOME, sysctl, v, sizeof(v), NULL) == 0 && !streq(v, "0");
+}
+
+/* Each bridge and veth adds IPv6 routes of its own, so they are only asked for when they matter. */
+static bool may_have_ipv6(const struct cnm_network_config *c)
+{
+	return c->ipv6 == CNM_YES || (c->config_from && c->config_from[0]) ||
+	       option_of(c, "com.docker.network.enable_ipv6");
 }
 
 int network_facts_gather(struct cnm_engine *e, const struct cnm_network_config *config,
@@ -39,7 +46,14 @@ int network_facts_gather(struct cnm_engine *e, const struct cnm_network_config *
 	memset(ret, 0, sizeof(*ret));
 	ret->forwarding4 = reads_true("net/ipv4/ip_forward");
 	ret->forwarding6 = reads_true("net/ipv6/conf/all/forwarding");
-	r = applier_host_routes(e->applier, ret->routes, 512, &ret->n_routes, err);
+	r = applier_host_routes(e->applier, AF_INET, ret->routes, MAX_ROUTES, &ret->n_routes, err);
+	if (r == 0 && may_have_ipv6(config)) {
+		unsigned n = ret->n_routes, n6;
+
+		r = applier_host_routes(e->applier, AF_INET6, ret->routes + n, MAX_ROUTES - n, &n6,
+					err);
+		ret->n_routes = r < 0 ? n : n + n6;
+	}
 	if (r < 0)
 		return cnm_error_prefix(err, "read the host's routes"), r;
 	if (!link)

@@ -102,6 +102,11 @@ void nl_close(struct nl *nl)
 	free(nl);
 }
 
+int nl_fd(const struct nl *nl)
+{
+	return mnl_socket_get_fd(nl->sock);
+}
+
 uint32_t nl_portid(const struct nl *nl)
 {
 	return mnl_socket_get_portid(nl->sock);

@@ -21,6 +21,8 @@ struct nl;
 int nl_open(struct nl **ret, int protocol, struct cnm_error *err);
 void nl_close(struct nl *nl); /* NULL allowed */
 uint32_t nl_portid(const struct nl *nl);
+/* The descriptor, for ioctls about the namespace it is in. */
+int nl_fd(const struct nl *nl);
 
 /*
  * Requests sent in one sendmsg. The kernel carries out every message, whatever becomes of the ones

@@ -68,7 +68,11 @@ int netns_inode(int ns, uint64_t *ret_dev, uint64_t *ret_ino);
  */
 int netns_call(int ns, int (*fn)(void *arg), void *arg);
 
-/* /proc/sys/PATH inside ns (-1: home). Read strips the newline. -ENOENT when the kernel lacks it.
+/* For sysctl_*: the process's home namespace, by directories that are kept open. */
+#define SYSCTL_HOME -2
+
+/* /proc/sys/PATH inside ns (-1: the caller's, SYSCTL_HOME: the process's own). Read strips the
+ * newline. -ENOENT when the kernel lacks it.
  */
 int sysctl_write(int ns, const char *path, const char *value, struct cnm_error *err);
 int sysctl_read(int ns, const char *path, char *buf, size_t size, struct cnm_error *err);

@@ -3,13 +3,18 @@
  * A pool of namespaces made ready, since making one takes a third of the time of an attach.
  *
  * One refill job at a time fills the pool on a helper thread of its own; a take posts it when the
- * pool is not full. A refill that fails gives up, and the next take tries again: nothing spins.
+ * pool is not full. It begins a moment later, unless the pool is empty, so as not to fight for the
+ * kernel's locks with the very request that took one. A refill that fails gives up, and the next
+ * take tries again: nothing spins.
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "base/log.h"
 #include "kernel/netns_internal.h"
+
+#define REFILL_DELAY_NS 2000000
 
 struct netns_pool {
 	struct netns_helper helper;
@@ -31,6 +36,13 @@ static bool store(struct netns_pool *p, const struct netns_ready *r)
 	return p->refilling;
 }
 
+static bool is_empty(struct netns_pool *p)
+{
+	LOCKED(&p->lock);
+
+	return p->n == 0;
+}
+
 static void give_up(struct netns_pool *p)
 {
 	LOCKED(&p->lock);
@@ -45,6 +57,8 @@ static int refill(void *arg)
 	struct cnm_error err = { 0 };
 	bool room = store(p, NULL);
 
+	if (!is_empty(p))
+		nanosleep(&(struct timespec){ .tv_nsec = REFILL_DELAY_NS }, NULL);
 	while (room) {
 		if (netns_make_here(&r, &err) < 0) {
 			log_debug("the pool of network namespaces is not filled: %s", err.text);

@@ -158,10 +158,16 @@ int rtnl_links(struct nl *nl, rtnl_link_fn fn, void (*restart)(void *), void *ar
 /* One link by name: 0, -ENODEV (err untouched), or another failure. */
 int rtnl_link_by_name(struct nl *nl, const char *name, struct rtnl_link *ret,
 		      struct cnm_error *err);
+/* Only its index, without the kernel's rtnl lock: 0, -ENODEV (err untouched), or another failure.
+ */
+int rtnl_ifindex(struct nl *nl, const char *name, int *ret, struct cnm_error *err);
 int rtnl_addrs(struct nl *nl, rtnl_addr_fn fn, void (*restart)(void *), void *arg,
 	       struct cnm_error *err);
-/* Every IPv4 and IPv6 route of every table. One of several next hops comes without any. */
-int rtnl_routes(struct nl *nl, rtnl_route_fn fn, void (*restart)(void *), void *arg,
+/*
+ * Every route of every table; family AF_INET, AF_INET6, or 0 for both in one dump. One of several
+ * next hops comes without any.
+ */
+int rtnl_routes(struct nl *nl, int family, rtnl_route_fn fn, void (*restart)(void *), void *arg,
 		struct cnm_error *err);
 /* family AF_INET/AF_INET6: neighbours; AF_BRIDGE: FDB entries, those of a VLAN left out. */
 int rtnl_neighs(struct nl *nl, int family, rtnl_neigh_fn fn, void (*restart)(void *), void *arg,

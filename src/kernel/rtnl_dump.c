@@ -4,10 +4,12 @@
  * those the kernel's strict checking asks for, so that it leaves out what nobody wants (statistics,
  * cached routes) and refuses what it does not understand.
  */
+#include "base/str.h"
 #include "kernel/rtnl.h"
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <libmnl/libmnl.h>
@@ -129,6 +131,17 @@ static int on_addr(const struct nlmsghdr *h, void *arg)
 	return handed(d, d->addr(a.ifindex, &a.addr, a.scope, a.flags, d->arg));
 }
 
+int rtnl_ifindex(struct nl *nl, const char *name, int *ret, struct cnm_error *err)
+{
+	struct ifreq ifr = { 0 };
+
+	str_copy(ifr.ifr_name, sizeof(ifr.ifr_name), name);
+	if (ioctl(nl_fd(nl), SIOCGIFINDEX, &ifr) < 0)
+		return errno == ENODEV ? -ENODEV : cnm_error_errno(err, errno, "link %s", name);
+	*ret = ifr.ifr_ifindex;
+	return 0;
+}
+
 int rtnl_addrs(struct nl *nl, rtnl_addr_fn fn, void (*restart)(void *), void *arg,
 	       struct cnm_error *err)
 {
@@ -147,14 +160,15 @@ static int on_route(const struct nlmsghdr *h, void *arg)
 	return rtnl_parse_route(h, &r) ? handed(d, d->route(&r, d->arg)) : 0;
 }
 
-int rtnl_routes(struct nl *nl, rtnl_route_fn fn, void (*restart)(void *), void *arg,
+int rtnl_routes(struct nl *nl, int family, rtnl_route_fn fn, void (*restart)(void *), void *arg,
 		struct cnm_error *err)
 {
 	struct dump d = { .route = fn, .restart = restart, .arg = arg };
+	struct rtmsg *m;
 	union query q;
 
-	/* No family: all of them in one dump, so that a restart means all of them again. */
-	query_init(&q, RTM_GETROUTE, NLM_F_DUMP, sizeof(struct rtmsg));
+	m = query_init(&q, RTM_GETROUTE, NLM_F_DUMP, sizeof(*m));
+	m->rtm_family = (uint8_t)family;
 	return dump_run(nl, &q, &d, on_route, "routes", err);
 }
 

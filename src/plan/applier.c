@@ -92,21 +92,19 @@ static void restart_names(void *arg)
 	((struct names *)arg)->n = 0;
 }
 
-int applier_link_names(struct applier *a, const char *sandbox, char (*ret)[IFNAMSIZ], unsigned max,
-		       unsigned *ret_n, struct cnm_error *err)
+unsigned applier_taken_names(struct applier *a, const char *sandbox, char (*names)[IFNAMSIZ],
+			     unsigned n)
 {
-	struct names names = { .ret = ret, .max = max };
+	unsigned taken = 0;
 	struct nl *nl;
-	int rc = 0;
+	int ifindex;
 	LOCKED(&a->turn);
 
-	if (map_get(&a->handles, sandbox)) {
-		nl = place_rtnl(a, sandbox, err);
-		rc = nl ? rtnl_links(nl, add_name, restart_names, &names, err) : -ENOENT;
-	}
-	if (rc == 0)
-		*ret_n = names.n;
-	return rc;
+	nl = map_get(&a->handles, sandbox) ? place_rtnl(a, sandbox, NULL) : NULL;
+	for (unsigned i = 0; nl && i < n; i++)
+		if (rtnl_ifindex(nl, names[i], &ifindex, NULL) == 0)
+			memmove(names[taken++], names[i], IFNAMSIZ);
+	return taken;
 }
 
 int applier_names_at(struct applier *a, const char *path, char (*ret)[IFNAMSIZ], unsigned max,
@@ -147,12 +145,12 @@ static void restart_routes(void *arg)
 	((struct routes *)arg)->n = 0;
 }
 
-int applier_host_routes(struct applier *a, struct cnm_prefix *ret, unsigned max, unsigned *ret_n,
-			struct cnm_error *err)
+int applier_host_routes(struct applier *a, int family, struct cnm_prefix *ret, unsigned max,
+			unsigned *ret_n, struct cnm_error *err)
 {
 	struct routes routes = { .ret = ret, .max = max };
 	LOCKED(&a->turn);
-	int rc = rtnl_routes(a->rtnl, add_route, restart_routes, &routes, err);
+	int rc = rtnl_routes(a->rtnl, family, add_route, restart_routes, &routes, err);
 
 	if (rc == 0)
 		*ret_n = routes.n;

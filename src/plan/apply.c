@@ -322,7 +322,8 @@ static int apply_sysctl(struct run *r, size_t i)
 		return 0;
 	if (op->want->sandbox[0] && !(h = handle_open(r->a, op->want->sandbox, r->err)))
 		return -ENOENT;
-	rc = sysctl_write(h ? h->ns : -1, op->want->sysctl.path, op->want->sysctl.value, r->err);
+	rc = sysctl_write(h ? h->ns : SYSCTL_HOME, op->want->sysctl.path, op->want->sysctl.value,
+			  r->err);
 	return rc;
 }
 
@@ -544,7 +545,8 @@ static long remove_links(struct run *r, size_t i)
 	}
 	if (!r->locked)
 		pthread_mutex_unlock(&r->a->turn);
-	rc = reaper_delete(r->a->reaper, (const char(*)[IFNAMSIZ])names, n, r->err);
+	rc = reaper_delete(r->a->reaper, (const char(*)[IFNAMSIZ])names, n, r->expected, r->err);
+	r->expected = false;
 	if (!r->locked)
 		pthread_mutex_lock(&r->a->turn);
 	free(names);
@@ -666,6 +668,14 @@ static void announce(struct run *r, const struct plan_item *w)
 				w->peer.announce_ms);
 }
 
+static bool removes_links(const struct plan_diff *d)
+{
+	for (size_t i = 0; i < d->n; i++)
+		if (is_link_removal(&d->ops[i]))
+			return true;
+	return false;
+}
+
 int applier_run(struct applier *a, const struct plan_diff *d, struct cnm_error *err)
 {
 	struct cnm_error own = { 0 };
@@ -674,6 +684,9 @@ int applier_run(struct applier *a, const struct plan_diff *d, struct cnm_error *
 
 	err = err ? err : &own;
 	rc = run_init(&r, a, d, false, err);
+	r.expected = removes_links(d);
+	if (r.expected)
+		reaper_expect(a->reaper, 1);
 	pthread_mutex_lock(&a->turn);
 	if (rc == 0) {
 		rc = run_all(&r);
@@ -687,6 +700,8 @@ int applier_run(struct applier *a, const struct plan_diff *d, struct cnm_error *
 			announce(&r, w);
 	}
 	pthread_mutex_unlock(&a->turn);
+	if (r.expected)
+		reaper_expect(a->reaper, -1);
 	run_done(&r);
 	return rc;
 }

@@ -67,11 +67,14 @@ unsigned applier_repair(struct applier *a, const struct plan_diff *d, struct cnm
 int applier_dump(struct applier *a, const struct plan *want, const char *place, struct plan *ret,
 		 struct cnm_error *err);
 
-/* Names of all links inside a sandbox, for choosing a free one. Unknown sandbox: none. */
-int applier_link_names(struct applier *a, const char *sandbox, char (*ret)[IFNAMSIZ], unsigned max,
-		       unsigned *ret_n, struct cnm_error *err);
+/*
+ * Which of these interface names exist inside a sandbox: they are moved to the front, and counted.
+ * An unknown sandbox has none.
+ */
+unsigned applier_taken_names(struct applier *a, const char *sandbox, char (*names)[IFNAMSIZ],
+			     unsigned n);
 
-/* The same of a namespace at a path, which is about to be adopted. */
+/* Names of all links of a namespace at a path, which is about to be adopted. */
 int applier_names_at(struct applier *a, const char *path, char (*ret)[IFNAMSIZ], unsigned max,
 		     unsigned *ret_n, struct cnm_error *err);
 
@@ -92,8 +95,8 @@ int applier_ruleset_loaded(struct applier *a, struct cnm_error *err);
 /* See nft_foreign_forward_drop(). With the turn held. */
 int applier_foreign_drop(struct applier *a, char *buf, size_t size, struct cnm_error *err);
 /* Subnets of the host's routes, for choosing pools: up to max into ret. */
-int applier_host_routes(struct applier *a, struct cnm_prefix *ret, unsigned max, unsigned *ret_n,
-			struct cnm_error *err);
+int applier_host_routes(struct applier *a, int family, struct cnm_prefix *ret, unsigned max,
+			unsigned *ret_n, struct cnm_error *err);
 /* What is there of a link on the host: 0, -ENODEV (err untouched), or another failure. */
 int applier_host_link(struct applier *a, const char *name, bool *ret_is_bridge, bool *ret_is_ours,
 		      struct cnm_error *err);

@@ -47,6 +47,7 @@ struct nl *place_rtnl(struct applier *a, const char *sandbox, struct cnm_error *
 struct run {
 	struct applier *a;
 	const struct plan_diff *d;
+	bool expected;        /* the reaper was told that links will be deleted */
 	bool locked;          /* the caller holds the turn: links are deleted in place */
 	struct handle *limbo; /* sandboxes removed by this run, until it cannot fail any more */
 	struct nl *target;    /* socket of the pending batch, NULL: none pending */
@@ -92,9 +93,17 @@ int apply_route(struct run *r, size_t i);
 struct reaper;
 int reaper_new(struct reaper **ret, struct applier *a, struct cnm_error *err);
 void reaper_free(struct reaper *r);
-/* Delete these links of the host and wait until they are gone. Without the turn. */
-int reaper_delete(struct reaper *r, const char (*names)[IFNAMSIZ], unsigned n,
+/*
+ * Delete these links of the host and wait until they are gone. Without the turn. expected: it was
+ * announced by reaper_expect(), and has come now.
+ */
+int reaper_delete(struct reaper *r, const char (*names)[IFNAMSIZ], unsigned n, bool expected,
 		  struct cnm_error *err);
+/*
+ * A run that will delete links has begun (+1), or ended without (-1): a deletion waits a moment for
+ * the others that are on their way.
+ */
+void reaper_expect(struct reaper *r, int change);
 /* Announce a link of a sandbox `times` times, `ms` apart, beginning soon. */
 void reaper_announce(struct reaper *r, const char *sandbox, int ifindex, const struct cnm_mac *mac,
 		     unsigned times, unsigned ms);

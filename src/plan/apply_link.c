@@ -16,9 +16,8 @@ static void alias_of(const struct run *r, const struct plan_item *i, char buf[st
 
 int run_ifindex(struct run *r, const char *sandbox, const char *link, int *ret)
 {
-	struct rtnl_link l;
 	struct nl *nl;
-	int rc;
+	int ifindex, rc;
 
 	for (unsigned i = 0; i < r->n_known; i++) {
 		if (streq(r->known[i].name, link) && streq(r->known[i].sandbox, sandbox)) {
@@ -32,7 +31,7 @@ int run_ifindex(struct run *r, const char *sandbox, const char *link, int *ret)
 	nl = place_rtnl(r->a, sandbox, r->err);
 	if (!nl)
 		return -ENOENT;
-	rc = rtnl_link_by_name(nl, link, &l, r->err);
+	rc = rtnl_ifindex(nl, link, &ifindex, r->err);
 	if (rc == -ENODEV)
 		cnm_error_set(r->err, CNM_E_INTERNAL, "there is no link %s %s%.12s", link,
 			      sandbox[0] ? "in sandbox " : "on the host", sandbox);
@@ -41,9 +40,9 @@ int run_ifindex(struct run *r, const char *sandbox, const char *link, int *ret)
 	if (r->n_known < sizeof(r->known) / sizeof(r->known[0])) {
 		str_copy(r->known[r->n_known].sandbox, ID_SIZE, sandbox);
 		str_copy(r->known[r->n_known].name, IFNAMSIZ, link);
-		r->known[r->n_known++].ifindex = l.ifindex;
+		r->known[r->n_known++].ifindex = ifindex;
 	}
-	*ret = l.ifindex;
+	*ret = ifindex;
 	return 0;
 }
 

@@ -107,14 +107,15 @@ static void unsee_routes(void *arg)
 	((struct seen *)arg)->n_routes = 0;
 }
 
-static int see(struct nl *nl, struct seen *s, struct cnm_error *err)
+/* No plan has routes on the host, which may have very many. */
+static int see(struct nl *nl, bool routes, struct seen *s, struct cnm_error *err)
 {
 	int rc = rtnl_links(nl, see_link, unsee_links, s, err);
 
 	if (rc == 0)
 		rc = rtnl_addrs(nl, see_addr, unsee_addrs, s, err);
-	if (rc == 0)
-		rc = rtnl_routes(nl, see_route, unsee_routes, s, err);
+	if (rc == 0 && routes)
+		rc = rtnl_routes(nl, 0, see_route, unsee_routes, s, err);
 	return rc;
 }
 
@@ -280,7 +281,7 @@ static int dump_sysctl(struct dump *d, const struct plan_item *w)
 
 	if (w->sandbox[0] && !h)
 		return 0;
-	if (sysctl_read(h ? h->ns : -1, w->sysctl.path, value, sizeof(value), NULL) < 0)
+	if (sysctl_read(h ? h->ns : SYSCTL_HOME, w->sysctl.path, value, sizeof(value), NULL) < 0)
 		return 0;
 	if (!(i = copy_of(d, w)))
 		return -ENOMEM;
@@ -481,7 +482,7 @@ static int dump_place(struct dump *d, struct cnm_error *err)
 	struct nl *nl = d->place[0] && !map_get(&d->a->handles, d->place)
 				? NULL
 				: place_rtnl(d->a, d->place, NULL);
-	int rc = nl ? see(nl, &d->seen, err) : 0;
+	int rc = nl ? see(nl, d->place[0], &d->seen, err) : 0;
 
 	for (size_t i = 0; rc == 0 && i < d->want->n; i++)
 		if (belongs(&d->want->items[i], d->place))

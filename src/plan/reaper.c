@@ -8,6 +8,7 @@
  * deletions, each when it is due, in the applier's turn.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -15,6 +16,11 @@
 #include "base/clock.h"
 #include "base/cleanup.h"
 #include "plan/apply_internal.h"
+
+/* The bridge port is forwarding by then, and a burst of requests has its own work done. */
+#define ANNOUNCE_DELAY_NS 50000000
+/* How long the first of several deletions waits for the others. */
+#define LINGER_NS 3000000
 
 struct job {
 	struct list node;
@@ -41,6 +47,7 @@ struct reaper {
 	pthread_mutex_t lock;
 	pthread_cond_t wake, finished;
 	struct list jobs;
+	unsigned coming;           /* runs that will delete links and have not come yet */
 	struct list announcements; /* by due time */
 	bool stop;
 };
@@ -81,20 +88,25 @@ static void delete_all(struct reaper *r, struct list *jobs)
 	nl_batch_free(&b);
 }
 
+/* A socket of its own, so that no request waits while the kernel floods the bridge. */
 static void announce(struct reaper *r, const struct announcement *an)
 {
 	struct nl_batch b = { 0 };
-	struct nl *nl;
+	struct nl *nl = NULL;
+	struct handle *h;
+	_close_ int ns = -1;
 
 	pthread_mutex_lock(&r->a->turn);
-	if (map_get(&r->a->handles, an->sandbox) &&
-	    (nl = place_rtnl(r->a, an->sandbox, NULL)) != NULL) {
-		rtnl_put_set_link(
-			&b, &(struct rtnl_set_link){ .ifindex = an->ifindex, .mac = an->mac });
-		nl_batch_run(nl, &b, NULL);
-	}
+	h = map_get(&r->a->handles, an->sandbox);
+	if (h && h->ns >= 0)
+		ns = fcntl(h->ns, F_DUPFD_CLOEXEC, 0);
 	pthread_mutex_unlock(&r->a->turn);
+	if (ns < 0 || netns_nl_open(&nl, ns, NETLINK_ROUTE, NULL) < 0)
+		return;
+	rtnl_put_set_link(&b, &(struct rtnl_set_link){ .ifindex = an->ifindex, .mac = an->mac });
+	nl_batch_run(nl, &b, NULL);
 	nl_batch_free(&b);
+	nl_close(nl);
 }
 
 /* With the lock held. */
@@ -132,6 +144,17 @@ static void wait_for_work(struct reaper *r)
 	pthread_cond_timedwait(&r->wake, &r->lock, &t);
 }
 
+/* With the lock held: let those who are on their way join, for a moment. */
+static void linger(struct reaper *r)
+{
+	uint64_t until = clock_mono_ns() + LINGER_NS;
+	struct timespec t = { .tv_sec = until / 1000000000, .tv_nsec = until % 1000000000 };
+
+	while (r->coming && !r->stop)
+		if (pthread_cond_timedwait(&r->wake, &r->lock, &t) != 0)
+			return;
+}
+
 /* With the lock held, which is let go meanwhile. */
 static void do_jobs(struct reaper *r)
 {
@@ -139,6 +162,7 @@ static void do_jobs(struct reaper *r)
 	struct job *j, *tmp;
 
 	list_init(&mine);
+	linger(r);
 	list_for_each_safe (j, tmp, &r->jobs, node) {
 		list_del(&j->node);
 		list_append(&mine, &j->node);
@@ -240,18 +264,28 @@ void reaper_free(struct reaper *r)
 	free(r);
 }
 
-int reaper_delete(struct reaper *r, const char (*names)[IFNAMSIZ], unsigned n,
+int reaper_delete(struct reaper *r, const char (*names)[IFNAMSIZ], unsigned n, bool expected,
 		  struct cnm_error *err)
 {
 	struct job j = { .names = names, .n = n, .err = err };
 
 	pthread_mutex_lock(&r->lock);
 	list_append(&r->jobs, &j.node);
+	r->coming -= expected;
 	pthread_cond_signal(&r->wake);
 	while (!j.done)
 		pthread_cond_wait(&r->finished, &r->lock);
 	pthread_mutex_unlock(&r->lock);
 	return j.rc;
+}
+
+void reaper_expect(struct reaper *r, int change)
+{
+	pthread_mutex_lock(&r->lock);
+	r->coming += change;
+	if (change < 0)
+		pthread_cond_signal(&r->wake);
+	pthread_mutex_unlock(&r->lock);
 }
 
 void reaper_announce(struct reaper *r, const char *sandbox, int ifindex, const struct cnm_mac *mac,
@@ -266,7 +300,7 @@ void reaper_announce(struct reaper *r, const char *sandbox, int ifindex, const s
 	an->mac = *mac;
 	an->left = times;
 	an->ms = ms;
-	an->due = clock_mono_ns() + 5 * 1000000; /* the bridge port is forwarding by then */
+	an->due = clock_mono_ns() + ANNOUNCE_DELAY_NS;
 	pthread_mutex_lock(&r->lock);
 	enqueue(r, an);
 	pthread_cond_signal(&r->wake);

@@ -91,7 +91,10 @@ void store_tx_set_state(struct store_tx *tx, enum store_kind kind, const char *i
 void store_tx_delete(struct store_tx *tx, enum store_kind kind, const char *id);
 void store_tx_set_meta(struct store_tx *tx, const char *key, const char *value);
 
-/* All of it, or none and an error. tx may be NULL (it then fails with -ENOMEM). */
+/*
+ * All of it, or none and an error. tx may be NULL (it then fails with -ENOMEM). One without
+ * operations succeeds at once.
+ */
 int store_commit(struct store *s, struct store_tx *tx, enum store_durability how,
 		 struct cnm_error *err);
 /*

@@ -162,6 +162,10 @@ int store_commit(struct store *s, struct store_tx *tx, enum store_durability how
 		store_tx_free(tx);
 		return cnm_error_errno(err, ENOMEM, "database %s", s->file);
 	}
+	if (!tx->first) {
+		store_tx_free(tx);
+		return 0;
+	}
 	tx->how = how;
 	tx->err = err;
 	pthread_mutex_lock(&s->mutex);

@@ -74,7 +74,7 @@ static struct routes routes_like(const struct rtnl_route *want)
 	struct routes s = { .want = want };
 	struct cnm_error err;
 
-	assert_int_equal(rtnl_routes(hnl, note_route, forget_routes, &s, &err), 0);
+	assert_int_equal(rtnl_routes(hnl, 0, note_route, forget_routes, &s, &err), 0);
 	return s;
 }
 
