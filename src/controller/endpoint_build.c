@@ -335,7 +335,7 @@ int endpoint_add(struct cnm_engine *e, struct network *n, struct sandbox *sb,
 
 	if (r == 0)
 		r = endpoint_build(e, n, name, config, &ep, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	r = endpoint_attach(ep, sb, taken, err);
 	if (r < 0) {

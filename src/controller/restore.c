@@ -158,7 +158,7 @@ static int load_all(struct restore *rs, struct cnm_error *err)
 	r = store_each(e->store, STORE_NETWORK, load_network, rs, err);
 	if (r == 0)
 		r = store_each(e->store, STORE_SANDBOX, load_sandbox, rs, err);
-	endpoints = rs->tx = store_tx_new(e->store);
+	rs->tx = store_tx_new(e->store);
 	if (r == 0)
 		r = store_each(e->store, STORE_ENDPOINT, load_endpoint, rs, err);
 	if (r < 0) {

@@ -172,7 +172,7 @@ static void add_rule(struct nft_txn *t, uint8_t proto, uint16_t port)
 static int install(struct nft_sock *s, const struct dns_ports *ports, bool exclusive)
 {
 	struct nft_txn t = { 0 };
-	int r, failed;
+	int r, failed = 0;
 
 	if (!exclusive) {
 		add_table(&t, NFT_MSG_NEWTABLE, NLM_F_CREATE);
@@ -245,7 +245,7 @@ static int install_job(void *arg)
 
 int netns_dns_table(int ns, int udp, int tcp, struct cnm_error *err)
 {
-	struct dns_ports ports;
+	struct dns_ports ports = { 0 };
 	int r = local_ports(udp, tcp, &ports);
 
 	if (r == 0)
@@ -361,7 +361,7 @@ static int open_socket(int type, int *ret, struct cnm_error *err)
 int netns_open_dns_here(int *ret_udp, int *ret_tcp, struct cnm_error *err)
 {
 	_close_ int udp = -1, tcp = -1;
-	struct dns_ports ports;
+	struct dns_ports ports = { 0 };
 	int r = open_socket(SOCK_DGRAM, &udp, err);
 
 	if (r == 0)

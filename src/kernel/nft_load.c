@@ -243,7 +243,7 @@ static int run_nft(const char *text, struct cnm_error *err)
 {
 	_close_ int in = memory_file(text), out = memory_file("");
 	char said[512];
-	pid_t pid;
+	pid_t pid = 0;
 	int r;
 
 	if (in < 0 || out < 0)

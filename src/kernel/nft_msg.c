@@ -106,7 +106,8 @@ static void number(char *buf, size_t len, uint32_t seq)
 			ours = h;
 		h = mnl_nlmsg_next(h, &left);
 	}
-	ours->nlmsg_flags |= NLM_F_ACK;
+	if (ours)
+		ours->nlmsg_flags |= NLM_F_ACK;
 }
 
 /* ---- asking */

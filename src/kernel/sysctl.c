@@ -20,8 +20,8 @@
 #include "kernel/netns.h"
 
 struct access {
-	const char *path, *value;
-	char *buf; /* NULL: write */
+	const char *path, *value; /* value NULL: read */
+	char *buf;
 	size_t size;
 	bool home;
 };
@@ -66,14 +66,14 @@ static int access_file(void *arg)
 
 	if (snprintf(path, sizeof(path), "/proc/sys/%s", a->path) >= (int)sizeof(path))
 		return -ENAMETOOLONG;
-	flags = (a->buf ? O_RDONLY : O_WRONLY) | O_CLOEXEC;
+	flags = (a->value ? O_WRONLY : O_RDONLY) | O_CLOEXEC;
 	fd = a->home ? open_home(path, flags) : open(path, flags);
 	if (fd < 0)
 		return -errno;
-	n = a->buf ? read(fd, a->buf, a->size - 1) : write(fd, a->value, strlen(a->value));
+	n = a->value ? write(fd, a->value, strlen(a->value)) : read(fd, a->buf, a->size - 1);
 	if (n < 0)
 		return -errno;
-	if (a->buf) {
+	if (!a->value) {
 		a->buf[n] = '\0';
 		a->buf[strcspn(a->buf, "\n")] = '\0';
 	}

@@ -537,12 +537,11 @@ static long remove_links(struct run *r, size_t i)
 		return rc;
 	while (i + n < r->d->n && is_link_removal(&r->d->ops[i + n]))
 		n++;
-	names = calloc(n, IFNAMSIZ);
+	names = calloc(n + 1, IFNAMSIZ);
 	if (!names)
 		return cnm_error_errno(r->err, ENOMEM, "remove links");
-	for (size_t k = 0; k < n; k++) {
+	for (size_t k = 0; k < n; k++)
 		str_copy(names[k], IFNAMSIZ, r->d->ops[i + k].have->link.name);
-	}
 	if (!r->locked)
 		pthread_mutex_unlock(&r->a->turn);
 	rc = reaper_delete(r->a->reaper, (const char(*)[IFNAMSIZ])names, n, r->expected, r->err);

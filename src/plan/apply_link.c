@@ -81,23 +81,23 @@ static void new_veth(struct run *r, const struct plan_item *w, int master, int n
 static int link_add(struct run *r, size_t i)
 {
 	const struct plan_item *w = r->d->ops[i].want;
-	struct handle *h = NULL;
+	bool veth = w->link.type == PLAN_VETH;
+	struct handle *h = veth ? handle_open(r->a, w->link.peer_sandbox, r->err) : NULL;
 	char alias[128];
 	int master = 0, rc;
 
+	if (veth && !h)
+		return -ENOENT;
 	if (w->link.master[0] && (rc = run_ifindex(r, "", w->link.master, &master)) < 0)
 		return rc;
-	if (w->link.type == PLAN_VETH && !(h = handle_open(r->a, w->link.peer_sandbox, r->err)))
-		return -ENOENT;
 	rc = run_target(r, r->a->rtnl);
 	if (rc < 0)
 		return rc;
-	if (w->link.type == PLAN_BRIDGE)
-		new_bridge(r, w);
-	else
+	if (h)
 		new_veth(r, w, master, h->ns);
-	/* It must be ours before anything is said of it by its name: a batch goes on after EEXIST.
-	 */
+	else
+		new_bridge(r, w);
+	/* It must be ours before its name is used: a batch goes on after EEXIST. */
 	if ((rc = run_mark(r, i)) < 0 || (rc = run_flush(r)) < 0 ||
 	    (rc = run_target(r, r->a->rtnl)) < 0)
 		return rc;

@@ -106,13 +106,13 @@ static bool reverse_ip4(struct cnm_ip *ret, const char *s, size_t len)
 /* 32 digits with dots between them, the last of the address first. */
 static bool reverse_ip6(struct cnm_ip *ret, const char *s, size_t len)
 {
-	static const char digits[] = "0123456789abcdef";
+	static const char digits[16] = "0123456789abcdef";
 
 	*ret = (struct cnm_ip){ .family = AF_INET6 };
 	if (len != 63)
 		return false;
 	for (size_t i = 0; i < 32; i++) {
-		const char *digit = memchr(digits, s[2 * i], 16);
+		const char *digit = memchr(digits, s[2 * i], sizeof(digits));
 
 		if (!digit || (i < 31 && s[2 * i + 1] != '.'))
 			return false;
