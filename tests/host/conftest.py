@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: LGPL-2.1-or-later
+"""The fixture `host`: each test gets a host of its own (tests/lib/harness.py) with cnmd running on
+it, and is held to leave nothing behind."""
+import os
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
+import harness  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "daemon(*options, env): how the fixture starts cnmd")
+    config.addinivalue_line("markers", "concurrent: also run under ThreadSanitizer")
+    config.addinivalue_line("markers", "steps: crash and failure at every step")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.when == "call":
+        item.passed = report.passed
+
+
+@pytest.fixture
+def bare_host(tmp_path):
+    """A host without a daemon; nothing is checked at the end but that everything can be ended."""
+    made = harness.Host(tmp_path)
+    yield made
+    made.close()
+    made.check_log()
+
+
+@pytest.fixture
+def host(request, bare_host):
+    mark = request.node.get_closest_marker("daemon")
+    bare_host.start(*(mark.args if mark else ()), **(mark.kwargs if mark else {}))
+    bare_host.wait_healed()
+    baseline = bare_host.dump()
+    yield bare_host
+    if getattr(request.node, "passed", False):
+        bare_host.finish(baseline)
+    else:
+        print(bare_host.log_text()[-8000:], file=sys.stderr)
+
+
+@pytest.fixture
+def docker(host):
+    if not harness.docker_client():
+        pytest.skip("no stock client: neither in PATH nor in build/debs (tools/setup test gets it)")
+    assert subprocess.run([harness.docker_client(), "--version"], capture_output=True).returncode == 0
+    return host.docker
+
+
+def pytest_terminal_summary(terminalreporter):
+    lines = [value for reports in terminalreporter.stats.values() for report in reports
+             for name, value in getattr(report, "user_properties", ())
+             if name == "count" and report.when == "call"]
+    if lines:
+        terminalreporter.section("steps")
+        for line in sorted(lines):
+            terminalreporter.write_line(line)
