@@ -179,7 +179,7 @@ int apply_link(struct run *r, size_t i)
 int apply_peer(struct run *r, size_t i)
 {
 	const struct plan_item *w = r->d->ops[i].want;
-	struct rtnl_set_link set = { .up = 1, .arp_notify = 1 };
+	struct rtnl_set_link set = { .arp_notify = 1 };
 	struct nl *nl;
 	char alias[128];
 	int rc;
@@ -202,6 +202,8 @@ int apply_peer(struct run *r, size_t i)
 	if (r->d->ops[i].action == PLAN_CHANGE)
 		set.mac = w->peer.mac;
 	rtnl_put_set_link(&r->batch, &set);
+	/* Up by a message of its own: within one, the kernel does it before the address mode. */
+	rtnl_put_set_link(&r->batch, &(struct rtnl_set_link){ .ifindex = set.ifindex, .up = 1 });
 	return run_mark(r, i);
 }
 
