@@ -25,10 +25,12 @@ def pytest_runtest_makereport(item, call):
 
 
 @pytest.fixture
-def bare_host(tmp_path):
+def bare_host(request, tmp_path):
     """A host without a daemon; nothing is checked at the end but that everything can be ended."""
     made = harness.Host(tmp_path)
     yield made
+    if not getattr(request.node, "passed", False) and os.path.exists(made.log_path):
+        print(made.log_text()[-8000:], file=sys.stderr)
     made.close()
     made.check_log()
 
@@ -42,8 +44,6 @@ def host(request, bare_host):
     yield bare_host
     if getattr(request.node, "passed", False):
         bare_host.finish(baseline)
-    else:
-        print(bare_host.log_text()[-8000:], file=sys.stderr)
 
 
 @pytest.fixture
