@@ -211,11 +211,13 @@ int engine_restore(struct cnm_engine *e, struct cnm_error *err)
 		if (r < 0)
 			return r;
 	}
+	/* Every name before the first socket: who asks is answered with all of them or waits. */
 	list_for_each (sb, &e->model.sandboxes, node) {
-		applier_know(e->applier, sb->id, sb->name);
 		r = publish_sandbox(e, sb);
 		if (r < 0)
 			return cnm_error_errno(err, r, "publish the names of %s", sb->name);
 	}
+	list_for_each (sb, &e->model.sandboxes, node)
+		applier_know(e->applier, sb->id, sb->name);
 	return 0;
 }

@@ -445,7 +445,8 @@ static void bridge_endpoint_plan(const struct endpoint *ep, const struct driver_
 	i->peer.mac = ep->mac;
 	i->peer.mtu = b->mtu;
 	i->peer.no_ipv6 = !ip_is_set(&ep->ip6);
-	i->peer.announce = b->announce;
+	i->peer.announced = ep->ip4;
+	i->peer.announce = ip_is_set(&ep->ip4) ? b->announce : 0;
 	i->peer.announce_ms = b->announce_ms;
 	plan_endpoint_addresses(ep, p);
 	options_parse(ep->driver_opts, endpoint_options, "bridge endpoint", &o, NULL);

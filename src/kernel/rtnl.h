@@ -141,6 +141,12 @@ struct rtnl_neigh {
 void rtnl_put_neigh(struct nl_batch *b, bool add, const struct rtnl_neigh *n);
 
 /*
+ * Make the kernel send one ARP request for an IPv4 address of the link itself, from that address: a
+ * gratuitous ARP. (A neighbour entry is used once and deleted; no other entry is touched.)
+ */
+void rtnl_put_announce(struct nl_batch *b, int ifindex, const struct cnm_ip *ip);
+
+/*
  * Give the namespace an id in the socket's namespace, so that monitors can name it. -EEXIST if it
  * has one. rtnl_get_nsid: -1 if it has none.
  */

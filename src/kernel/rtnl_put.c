@@ -388,6 +388,28 @@ void rtnl_put_neigh(struct nl_batch *b, bool add, const struct rtnl_neigh *n)
 	nl_batch_end(b, h);
 }
 
+static void put_neigh_use(struct nl_batch *b, int type, int flags, int ifindex,
+			  const struct cnm_ip *ip, uint8_t ntf)
+{
+	struct nlmsghdr *h = nl_batch_add(b, type, flags, sizeof(struct ndmsg));
+	struct ndmsg *m;
+
+	if (!h)
+		return;
+	m = mnl_nlmsg_get_payload(h);
+	m->ndm_family = ip->family;
+	m->ndm_ifindex = ifindex;
+	m->ndm_flags = ntf;
+	put_ip(h, NDA_DST, ip);
+	nl_batch_end(b, h);
+}
+
+void rtnl_put_announce(struct nl_batch *b, int ifindex, const struct cnm_ip *ip)
+{
+	put_neigh_use(b, RTM_NEWNEIGH, NLM_F_CREATE, ifindex, ip, NTF_USE);
+	put_neigh_use(b, RTM_DELNEIGH, 0, ifindex, ip, 0);
+}
+
 void rtnl_put_nsid(struct nl_batch *b, int nsfd, int nsid)
 {
 	struct nlmsghdr *h = nl_batch_add(b, RTM_NEWNSID, 0, sizeof(struct rtgenmsg));

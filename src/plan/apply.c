@@ -604,6 +604,28 @@ void run_done(struct run *r)
 	free(r->del);
 }
 
+/*
+ * A new link with IPv6 addresses: setting its own MAC again makes the kernel advertise them all
+ * (ndisc_notify). It empties the link's neighbour table, which has nothing in it yet.
+ */
+static int announce_ipv6(struct run *r, size_t i)
+{
+	const struct plan_item *w = r->d->ops[i].want;
+	struct rtnl_set_link set = { 0 };
+	struct nl *nl;
+	int rc;
+
+	if (w->kind != PLAN_PEER || w->peer.no_ipv6)
+		return 0;
+	rc = run_ifindex(r, w->sandbox, w->peer.name, &set.ifindex);
+	nl = rc < 0 ? NULL : place_rtnl(r->a, w->sandbox, r->err);
+	if (!nl || (rc = run_target(r, nl)) < 0)
+		return rc < 0 ? rc : -ENOENT;
+	set.mac = w->peer.mac;
+	rtnl_put_set_link(&r->batch, &set);
+	return run_mark(r, i);
+}
+
 static int run_all(struct run *r)
 {
 	for (size_t i = 0; i < r->d->n; i++) {
@@ -621,6 +643,12 @@ static int run_all(struct run *r)
 			continue;
 		}
 		rc = apply_one(r, i);
+		if (rc < 0)
+			return rc;
+	}
+	for (size_t i = 0; i < r->d->n; i++) {
+		int rc = r->d->ops[i].action == PLAN_ADD ? announce_ipv6(r, i) : 0;
+
 		if (rc < 0)
 			return rc;
 	}
@@ -663,8 +691,8 @@ static void announce(struct run *r, const struct plan_item *w)
 	int ifindex;
 
 	if (run_ifindex(r, w->sandbox, w->peer.name, &ifindex) == 0)
-		reaper_announce(r->a->reaper, w->sandbox, ifindex, &w->peer.mac, w->peer.announce,
-				w->peer.announce_ms);
+		reaper_announce(r->a->reaper, w->sandbox, ifindex, &w->peer.announced,
+				w->peer.announce, w->peer.announce_ms);
 }
 
 static bool removes_links(const struct plan_diff *d)

@@ -15,8 +15,8 @@
  * own, and one request deletes the group; whatever arrives meanwhile shares the next one. The
  * caller waits for its links to be gone.
  *
- * The same thread announces new endpoints (gratuitous ARP, unsolicited neighbour advertisements):
- * setting a link's own MAC again makes the kernel do it, once its bridge port forwards.
+ * The same thread announces new endpoints by gratuitous ARP. Their IPv6 addresses are advertised
+ * within the request, while nothing has been sent on the link yet.
  */
 #ifndef PLAN_APPLY_H
 #define PLAN_APPLY_H

@@ -104,8 +104,8 @@ int reaper_delete(struct reaper *r, const char (*names)[IFNAMSIZ], unsigned n, b
  * the others that are on their way.
  */
 void reaper_expect(struct reaper *r, int change);
-/* Announce a link of a sandbox `times` times, `ms` apart, beginning soon. */
-void reaper_announce(struct reaper *r, const char *sandbox, int ifindex, const struct cnm_mac *mac,
+/* Announce an address of a sandbox's link `times` times, `ms` apart, beginning soon. */
+void reaper_announce(struct reaper *r, const char *sandbox, int ifindex, const struct cnm_ip *ip,
 		     unsigned times, unsigned ms);
 
 #endif

@@ -176,6 +176,30 @@ int apply_link(struct run *r, size_t i)
 	return rc < 0 ? rc : run_mark(r, i);
 }
 
+/*
+ * The kernel lets a port forward when it hears of its carrier, a moment after the other end is up,
+ * and the bridge itself, at its first port, up to a second later; packets until then are lost.
+ * Being asked for the one link, it looks at once (since Linux 6.8; before that the moment has to
+ * pass).
+ */
+static int forward_at_once(struct run *r, const struct plan_item *peer)
+{
+	struct rtnl_link seen;
+	int rc = run_flush(r);
+
+	for (size_t i = 0; i < r->d->n && rc == 0; i++) {
+		const struct plan_item *w = r->d->ops[i].want;
+
+		if (!w || w->kind != PLAN_LINK || w->link.type != PLAN_VETH || !w->link.master[0] ||
+		    !streq(w->link.peer_sandbox, peer->sandbox) ||
+		    !streq(w->link.peer, peer->peer.name))
+			continue;
+		rtnl_link_by_name(r->a->rtnl, w->link.name, &seen, NULL);
+		rtnl_link_by_name(r->a->rtnl, w->link.master, &seen, NULL);
+	}
+	return rc;
+}
+
 int apply_peer(struct run *r, size_t i)
 {
 	const struct plan_item *w = r->d->ops[i].want;
@@ -204,7 +228,8 @@ int apply_peer(struct run *r, size_t i)
 	rtnl_put_set_link(&r->batch, &set);
 	/* Up by a message of its own: within one, the kernel does it before the address mode. */
 	rtnl_put_set_link(&r->batch, &(struct rtnl_set_link){ .ifindex = set.ifindex, .up = 1 });
-	return run_mark(r, i);
+	rc = run_mark(r, i);
+	return rc < 0 ? rc : forward_at_once(r, w);
 }
 
 int apply_addr(struct run *r, size_t i)

@@ -64,6 +64,7 @@ struct plan_item {
 			struct cnm_mac mac;
 			unsigned mtu;
 			bool no_ipv6; /* no link-local address */
+			struct cnm_ip announced;
 			unsigned announce,
 				announce_ms; /* not compared: how often it makes itself known */
 		} peer;

@@ -36,7 +36,7 @@ struct announcement {
 	uint64_t due; /* monotonic ns */
 	char sandbox[ID_SIZE];
 	int ifindex;
-	struct cnm_mac mac;
+	struct cnm_ip ip;
 	unsigned left, ms;
 };
 
@@ -103,7 +103,7 @@ static void announce(struct reaper *r, const struct announcement *an)
 	pthread_mutex_unlock(&r->a->turn);
 	if (ns < 0 || netns_nl_open(&nl, ns, NETLINK_ROUTE, NULL) < 0)
 		return;
-	rtnl_put_set_link(&b, &(struct rtnl_set_link){ .ifindex = an->ifindex, .mac = an->mac });
+	rtnl_put_announce(&b, an->ifindex, &an->ip);
 	nl_batch_run(nl, &b, NULL);
 	nl_batch_free(&b);
 	nl_close(nl);
@@ -288,7 +288,7 @@ void reaper_expect(struct reaper *r, int change)
 	pthread_mutex_unlock(&r->lock);
 }
 
-void reaper_announce(struct reaper *r, const char *sandbox, int ifindex, const struct cnm_mac *mac,
+void reaper_announce(struct reaper *r, const char *sandbox, int ifindex, const struct cnm_ip *ip,
 		     unsigned times, unsigned ms)
 {
 	struct announcement *an = times ? calloc(1, sizeof(*an)) : NULL;
@@ -297,7 +297,7 @@ void reaper_announce(struct reaper *r, const char *sandbox, int ifindex, const s
 		return;
 	str_copy(an->sandbox, sizeof(an->sandbox), sandbox);
 	an->ifindex = ifindex;
-	an->mac = *mac;
+	an->ip = *ip;
 	an->left = times;
 	an->ms = ms;
 	an->due = clock_mono_ns() + ANNOUNCE_DELAY_NS;

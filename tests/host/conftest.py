@@ -9,6 +9,7 @@ import pytest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "lib"))
 import harness  # noqa: E402
+import steps  # noqa: E402
 
 
 def pytest_configure(config):
@@ -44,6 +45,16 @@ def host(request, bare_host):
     yield bare_host
     if getattr(request.node, "passed", False):
         bare_host.finish(baseline)
+
+
+@pytest.fixture
+def stepped(bare_host):
+    """A host whose daemon counts its steps (tests/lib/steps.py)."""
+    bare_host.compare = False
+    bare_host.steps = steps.Steps(bare_host.folder)
+    bare_host.start(env=bare_host.steps.environment, binary=harness.program(steps.BINARY))
+    bare_host.wait_healed()
+    yield bare_host
 
 
 @pytest.fixture

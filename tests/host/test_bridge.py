@@ -100,6 +100,15 @@ def test_outside_and_masquerade(host):
     assert source_seen(host, view, harness.LAN6) == harness.UP6
 
 
+def test_the_first_packet_arrives(host):
+    """What a sandbox sends right after its creation was answered is not lost."""
+    host.compare = False
+    for number in range(30):
+        host.network("net%d" % number)
+        host.sandbox("con%d" % number, "net%d" % number)
+        assert source_seen(host, host.inside("con%d" % number), harness.LAN4) == harness.UP4
+
+
 def test_the_default_bridge_too(host):
     host.sandbox("con", "bridge")
     view = host.inside("con")

@@ -14,15 +14,6 @@ pytestmark = pytest.mark.steps
 MODES = {"before": steps.KILL_BEFORE, "after": steps.KILL_AFTER}
 
 
-@pytest.fixture
-def stepped(bare_host):
-    bare_host.compare = False
-    bare_host.steps = steps.Steps(bare_host.folder)
-    bare_host.start(env=bare_host.steps.environment, binary=harness.program(steps.BINARY))
-    bare_host.wait_healed()
-    yield bare_host
-
-
 def state(host):
     return dump.shape(harness.lasting(host.dump()))
 

@@ -7,7 +7,7 @@ import dump
 import harness
 import steps
 from operations import OPERATIONS
-from test_crash import measure, start_from, state, stepped  # noqa: F401 (a fixture)
+from test_crash import measure, start_from, state
 
 pytestmark = pytest.mark.steps
 # A word of the reason: the system's own words for what the wrapper returns, or for no memory.
@@ -43,7 +43,7 @@ def fail(host, operation, mode, k, before, after):
 
 @pytest.mark.parametrize("mode", [steps.FAIL_STEP, steps.FAIL_ALLOC], ids=["step", "allocation"])
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_failure_of_each(stepped, operation, mode, record_property):  # noqa: F811
+def test_failure_of_each(stepped, operation, mode, record_property):
     host = stepped
     count, before, after = measure(host, operation)
     k = 1
