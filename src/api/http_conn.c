@@ -15,6 +15,7 @@
  * that is how Docker's clients end `events` and `logs`.
  */
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -173,11 +174,23 @@ static void refuse(struct conn *c, int status, const char *reason)
 	answer_ready(c);
 }
 
+/* Closed by the client, not merely its sending half: nobody waits for the answer. */
+static bool is_hung_up(int fd)
+{
+	struct pollfd p = { .fd = fd };
+
+	return poll(&p, 1, 0) > 0 && (p.revents & (POLLHUP | POLLERR));
+}
+
+/*
+ * A request whose client has gone is not carried out: while no daemon ran it may have waited in the
+ * listening socket, which outlives daemons, for longer than its client did.
+ */
 static void dispatch(struct conn *c)
 {
 	const struct http_server_options *o = &c->server->options;
 
-	if (!exchange_reserve(&c->x)) {
+	if (is_hung_up(c->fd) || !exchange_reserve(&c->x)) {
 		conn_close(c);
 		return;
 	}

@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <http_parser.h>
+#include <poll.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -19,6 +21,7 @@
 #include "base/json.h"
 #include "base/str.h"
 
+#define SILENT_MS  3000
 #define MAX_ANSWER (256u << 20) /* bytes; a thousand networks of a thousand endpoints fit */
 
 struct exchange {
@@ -125,6 +128,18 @@ static int send_all(int fd, const char *s, size_t n, struct cnm_error *err)
 	return 0;
 }
 
+/*
+ * The listening socket outlives the daemon, so a request to one that is stopped waits for its next
+ * start. The person is told what is being waited for.
+ */
+static void tell_if_silent(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLIN };
+
+	if (poll(&p, 1, SILENT_MS) == 0)
+		fprintf(stderr, "cnm: no answer yet; waiting (is cnmd running?)\n");
+}
+
 static int receive(int fd, struct exchange *x)
 {
 	struct http_parser_settings settings;
@@ -135,6 +150,7 @@ static int receive(int fd, struct exchange *x)
 	settings.on_message_complete = on_complete;
 	http_parser_init(&x->parser, HTTP_RESPONSE);
 	x->parser.data = x;
+	tell_if_silent(fd);
 	while (!x->complete) {
 		ssize_t n = recv(fd, buf, sizeof(buf), 0);
 		size_t parsed;

@@ -217,6 +217,13 @@ int run_target(struct run *r, struct nl *nl)
 	return rc;
 }
 
+int run_place(struct run *r, const char *sandbox)
+{
+	struct nl *nl = place_rtnl(r->a, sandbox, r->err);
+
+	return nl ? run_target(r, nl) : -ENOENT;
+}
+
 /* ---- kinds */
 
 static int apply_elem(struct run *r, size_t i)
@@ -612,15 +619,13 @@ static int announce_ipv6(struct run *r, size_t i)
 {
 	const struct plan_item *w = r->d->ops[i].want;
 	struct rtnl_set_link set = { 0 };
-	struct nl *nl;
 	int rc;
 
 	if (w->kind != PLAN_PEER || w->peer.no_ipv6)
 		return 0;
-	rc = run_ifindex(r, w->sandbox, w->peer.name, &set.ifindex);
-	nl = rc < 0 ? NULL : place_rtnl(r->a, w->sandbox, r->err);
-	if (!nl || (rc = run_target(r, nl)) < 0)
-		return rc < 0 ? rc : -ENOENT;
+	if ((rc = run_ifindex(r, w->sandbox, w->peer.name, &set.ifindex)) < 0 ||
+	    (rc = run_place(r, w->sandbox)) < 0)
+		return rc;
 	set.mac = w->peer.mac;
 	rtnl_put_set_link(&r->batch, &set);
 	return run_mark(r, i);

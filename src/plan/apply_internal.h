@@ -72,6 +72,8 @@ int run_ifindex(struct run *r, const char *sandbox, const char *link, int *ret);
 int run_flush(struct run *r);
 /* Make `nl` the socket of the batch, sending another socket's first. */
 int run_target(struct run *r, struct nl *nl);
+/* The same for the route socket of a place: "" the host, else a sandbox. */
+int run_place(struct run *r, const char *sandbox);
 /* Note that the messages appended since belong to op i. */
 int run_mark(struct run *r, size_t i);
 

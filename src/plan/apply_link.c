@@ -204,7 +204,6 @@ int apply_peer(struct run *r, size_t i)
 {
 	const struct plan_item *w = r->d->ops[i].want;
 	struct rtnl_set_link set = { .arp_notify = 1 };
-	struct nl *nl;
 	char alias[128];
 	int rc;
 
@@ -213,10 +212,7 @@ int apply_peer(struct run *r, size_t i)
 	rc = run_ifindex(r, w->sandbox, w->peer.name, &set.ifindex);
 	if (rc < 0)
 		return rc;
-	nl = place_rtnl(r->a, w->sandbox, r->err);
-	if (!nl)
-		return -ENOENT;
-	rc = run_target(r, nl);
+	rc = run_place(r, w->sandbox);
 	if (rc < 0)
 		return rc;
 	alias_of(r, w, alias);
@@ -236,17 +232,13 @@ int apply_addr(struct run *r, size_t i)
 {
 	const struct plan_op *op = &r->d->ops[i];
 	const struct plan_item *item = op->want ? op->want : op->have;
-	struct nl *nl;
 	int ifindex, rc = run_ifindex(r, item->sandbox, item->addr.link, &ifindex);
 
 	if (rc == -ENODEV && !op->want)
 		return 0;
 	if (rc < 0)
 		return rc;
-	nl = place_rtnl(r->a, item->sandbox, r->err);
-	if (!nl)
-		return -ENOENT;
-	rc = run_target(r, nl);
+	rc = run_place(r, item->sandbox);
 	if (rc < 0)
 		return rc;
 	rtnl_put_addr(&r->batch, op->want != NULL, ifindex, &item->addr.addr, true);
@@ -258,17 +250,13 @@ int apply_route(struct run *r, size_t i)
 	const struct plan_op *op = &r->d->ops[i];
 	const struct plan_item *item = op->want ? op->want : op->have;
 	struct rtnl_route route = { .dst = item->route.dst, .gateway = item->route.gateway };
-	struct nl *nl;
 	int rc = run_ifindex(r, item->sandbox, item->route.link, &route.ifindex);
 
 	if (rc == -ENODEV && !op->want)
 		return 0;
 	if (rc < 0)
 		return rc;
-	nl = place_rtnl(r->a, item->sandbox, r->err);
-	if (!nl)
-		return -ENOENT;
-	rc = run_target(r, nl);
+	rc = run_place(r, item->sandbox);
 	if (rc < 0)
 		return rc;
 	route.replace = op->action == PLAN_CHANGE || r->locked;
