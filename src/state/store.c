@@ -10,6 +10,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,17 +42,50 @@ static int make_dir(const char *dir, struct cnm_error *err)
 	return 0;
 }
 
+#define LOCK_TRIES    200
+#define LOCK_PAUSE_US 10000
+
+static void read_owner(int fd, char pid[static 16])
+{
+	ssize_t n = pread(fd, pid, 15, 0);
+
+	pid[n > 0 ? n : 0] = '\0';
+	pid[strcspn(pid, "\n")] = '\0';
+}
+
 static int in_use_error(const char *dir, int fd, struct cnm_error *err)
 {
-	char pid[16] = "";
-	ssize_t n = pread(fd, pid, sizeof(pid) - 1, 0);
+	char pid[16];
 
-	if (n > 0)
-		pid[strcspn(pid, "\n")] = '\0';
+	read_owner(fd, pid);
 	return cnm_error_set(err, CNM_E_CONFLICT,
 			     "state directory %s is in use by process %s: end that one, or choose "
 			     "another directory",
 			     dir, *pid ? pid : "(not known yet)");
+}
+
+/* Does the process that wrote its pid live? */
+static bool owner_lives(int fd)
+{
+	char pid[16];
+	long n;
+
+	read_owner(fd, pid);
+	return str_to_long(pid, 1, INT_MAX, &n) < 0 || kill((pid_t)n, 0) == 0 || errno != ESRCH;
+}
+
+/*
+ * A child that the owner was just starting when it was killed has the lock too, until it executes
+ * its program: a moment.
+ */
+static int lock_file(int fd)
+{
+	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
+		if (errno != EWOULDBLOCK || tries == LOCK_TRIES || owner_lives(fd))
+			return -1;
+		usleep(LOCK_PAUSE_US);
+	}
+	return 0;
 }
 
 static int take_lock(struct store *s, struct cnm_error *err)
@@ -65,7 +100,7 @@ static int take_lock(struct store *s, struct cnm_error *err)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return cnm_error_errno(err, errno, "open %s", path);
-	if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	if (lock_file(fd) < 0) {
 		if (errno == EWOULDBLOCK)
 			return in_use_error(s->dir, fd, err);
 		return cnm_error_errno(err, errno, "lock %s", path);
@@ -163,6 +198,8 @@ void store_close(struct store *s)
 static const char *const selects[] = {
 	[STORE_NETWORK] = SELECT_NAMED("network"),
 	[STORE_SANDBOX] = SELECT_NAMED("sandbox"),
+	[STORE_CONTAINER] = SELECT_NAMED("container"),
+	[STORE_IMAGE] = SELECT_NAMED("image"),
 	[STORE_ENDPOINT] = "SELECT id,state,body,name,network,sandbox,ip4,ip6,mac FROM endpoint"
 			   " ORDER BY ",
 };

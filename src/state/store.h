@@ -31,15 +31,22 @@
 
 struct store;
 
-enum store_kind { STORE_NETWORK, STORE_ENDPOINT, STORE_SANDBOX, STORE_N_KINDS };
+enum store_kind {
+	STORE_NETWORK,
+	STORE_ENDPOINT,
+	STORE_SANDBOX,
+	STORE_CONTAINER,
+	STORE_IMAGE,
+	STORE_N_KINDS
+};
 enum store_state { STORE_CREATING = 0, STORE_READY = 1, STORE_REMOVING = 2 };
 enum store_durability { STORE_NORMAL, STORE_FULL };
 
 /*
  * What is unique, enforced by the database too: a network's name; an endpoint's (network, name),
- * (network, ip4), (network, ip6) and (network, mac); a sandbox's name. NULL or "" is not compared.
- * An endpoint refers to its network and, when joined, its sandbox: foreign keys, so a row in use
- * cannot be deleted.
+ * (network, ip4), (network, ip6) and (network, mac); a sandbox's name; a container's name. NULL or
+ * "" is not compared. An endpoint refers to its network and, when joined, its sandbox: foreign
+ * keys, so a row in use cannot be deleted.
  */
 struct store_row {
 	enum store_kind kind;

@@ -47,6 +47,14 @@ static const char *const migrations[] = {
 	"CREATE UNIQUE INDEX endpoint_ip6 ON endpoint(network, ip6) WHERE ip6 IS NOT NULL;"
 	"CREATE UNIQUE INDEX endpoint_mac ON endpoint(network, mac) WHERE mac IS NOT NULL;"
 	"CREATE INDEX endpoint_sandbox ON endpoint(sandbox) WHERE sandbox IS NOT NULL;",
+
+	"CREATE TABLE container ("
+	"  n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, state INTEGER NOT NULL, name TEXT,"
+	"  body TEXT NOT NULL) STRICT;"
+	"CREATE TABLE image ("
+	"  n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, state INTEGER NOT NULL, name TEXT,"
+	"  body TEXT NOT NULL) STRICT;"
+	"CREATE UNIQUE INDEX container_name ON container(name) WHERE name IS NOT NULL;",
 };
 
 #define SCHEMA ((int)(sizeof(migrations) / sizeof(migrations[0])))
