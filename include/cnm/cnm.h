@@ -189,6 +189,7 @@ struct cnm_attachment {
 };
 
 struct cnm_sandbox_config {
+	const char *id;                        /* 64 hex digits; default: chosen */
 	const char *name;                      /* required; [a-zA-Z0-9][a-zA-Z0-9_.-]* */
 	const char *hostname;                  /* default the name */
 	pid_t pid;                             /* adopt this process's network namespace ... */
@@ -197,6 +198,13 @@ struct cnm_sandbox_config {
 	size_t n_networks;                     /* 0: none but loopback */
 	const struct cnm_kv *labels;
 	size_t n_labels;
+	/*
+	 * Only enter it: its name, interface names, addresses and MACs are taken and kept, also
+	 * over a reboot, until it is removed. cnm_sandbox_start() makes it, cnm_sandbox_stop()
+	 * takes it away. While stopped it does not hold its networks: one that is removed goes with
+	 * its endpoint.
+	 */
+	bool declared;
 };
 
 int cnm_sandbox_create(struct cnm_engine *engine, const struct cnm_sandbox_config *config,
@@ -204,8 +212,16 @@ int cnm_sandbox_create(struct cnm_engine *engine, const struct cnm_sandbox_confi
 /* Its endpoints made by connect go with it; those made by cnm_endpoint_create are left. */
 int cnm_sandbox_remove(struct cnm_engine *engine, const char *ref, struct cnm_dry_run *dry,
 		       struct cnm_error *err);
+/* Make, and take away, a declared sandbox. One that is so already is left as it is. */
+int cnm_sandbox_start(struct cnm_engine *engine, const char *ref, struct cnm_dry_run *dry,
+		      struct cnm_error *err);
+int cnm_sandbox_stop(struct cnm_engine *engine, const char *ref, struct cnm_dry_run *dry,
+		     struct cnm_error *err);
+/* Also of the endpoints that bear its name, of its names in DNS and of its pinned namespace. */
+int cnm_sandbox_rename(struct cnm_engine *engine, const char *ref, const char *name,
+		       struct cnm_error *err);
 /*
- * {"Id","Name","Hostname","Created","State","Adopted","NetnsPath","HostsPath","ResolvConfPath",
+ * {"Id","Name","Hostname","Created","State","Declared","Adopted","NetnsPath","HostsPath","ResolvConfPath",
  *  "HostnamePath","Labels","Networks":{name: EndpointSettings},"Gateway4","Gateway6"}
  */
 int cnm_sandbox_inspect(struct cnm_engine *engine, const char *ref, char **ret_json,

@@ -67,6 +67,8 @@ static void want_host(const struct cnm_engine *e, struct plan *want, struct plan
 		list_for_each (ep, &n->endpoints, in_network) {
 			bool ready = ep->state == OBJ_READY && ep->sandbox && !ep->sandbox->busy;
 
+			if (endpoint_is_stopped(ep))
+				continue;
 			if (ep->sandbox && n->driver->endpoint_plan)
 				n->driver->endpoint_plan(ep, &e->env, ready ? want : ignore);
 		}
@@ -90,7 +92,7 @@ static int want_place(struct cnm_engine *e, const char *place, struct plan *want
 		return COMPARED;
 	}
 	sb = map_get(&e->model.sandbox_by_id, place);
-	if (!sb)
+	if (!sb || (sb->stopped && !sb->busy))
 		return COMPARE_GONE;
 	if (sb->state != OBJ_READY || sb->busy)
 		return COMPARE_BUSY;

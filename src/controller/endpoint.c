@@ -56,7 +56,7 @@ static void gather_ifnames(struct cnm_engine *e, const char *sandbox, const char
 	else if (network && model_find_network(&e->model, network, &n, &m) != REF_FOUND)
 		n = NULL;
 	if (n && model_find_sandbox(&e->model, sandbox, &sb, &m) == REF_FOUND &&
-	    sb->source != NETNS_HOST) {
+	    sb->source != NETNS_HOST && !sb->stopped) {
 		memcpy(id, sb->id, ID_SIZE);
 		list_candidates(n, sb, forced, ret);
 	}
@@ -107,7 +107,7 @@ static int carry_out_join(struct cnm_engine *e, struct endpoint *ep, struct chan
 	tx_put_network(&ready, ep->network, STORE_READY, false);
 	sb->busy = true;
 	pthread_mutex_unlock(&e->lock);
-	r = change_carry_out(e, c, enter, ready, STORE_NORMAL, err);
+	r = change_carry_out(e, c, enter, ready, sb->declared ? STORE_FULL : STORE_NORMAL, err);
 	if (r < 0)
 		drop_row(e, ep->id);
 	pthread_mutex_lock(&e->lock);
@@ -120,7 +120,8 @@ static int carry_out_join(struct cnm_engine *e, struct endpoint *ep, struct chan
 	}
 	if (r == 0) {
 		ep->state = OBJ_READY;
-		events_network(e->events, "connect", ep->network, sb);
+		if (!sb->stopped)
+			events_network(e->events, "connect", ep->network, sb);
 	}
 	release(e, sb);
 	return r;
@@ -181,7 +182,10 @@ static int take_away(struct cnm_engine *e, const struct endpoint *ep, struct cha
 	int r;
 
 	store_tx_delete(gone, STORE_ENDPOINT, ep->id);
-	r = change_carry_out(e, c, nothing, gone, ep->declared ? STORE_FULL : STORE_NORMAL, err);
+	r = change_carry_out(e, c, nothing, gone,
+			     ep->declared || (ep->sandbox && ep->sandbox->declared) ? STORE_FULL
+										    : STORE_NORMAL,
+			     err);
 	if (r < 0)
 		mark_ready(e, ep);
 	return r;
@@ -242,7 +246,7 @@ static int withdraw(struct cnm_engine *e, struct endpoint *ep, bool keep, struct
 	if (r < 0 || dry) {
 		ep->state = OBJ_READY;
 	} else {
-		if (sb)
+		if (sb && !sb->stopped)
 			events_network(e->events, "disconnect", ep->network, sb);
 		endpoint_detach(ep);
 		ep->state = OBJ_READY;

@@ -294,8 +294,18 @@ static unsigned count_joined(const struct network *n)
 	unsigned c = 0;
 
 	list_for_each (ep, &n->endpoints, in_network)
-		c += ep->sandbox != NULL;
+		c += ep->sandbox && !ep->sandbox->stopped;
 	return c;
+}
+
+int endpoint_check_room(const struct network *n, struct cnm_error *err)
+{
+	if (!n->driver->addresses || count_joined(n) < MAX_PORTS)
+		return 0;
+	return cnm_error_set(err, CNM_E_UNAVAILABLE,
+			     "network %s has %u endpoints, the most a Linux bridge takes; use a "
+			     "second network",
+			     n->name, MAX_PORTS);
 }
 
 int endpoint_attach(struct endpoint *ep, struct sandbox *sb, const struct ifnames *taken,
@@ -306,11 +316,8 @@ int endpoint_attach(struct endpoint *ep, struct sandbox *sb, const struct ifname
 
 		if (r < 0)
 			return r;
-		if (count_joined(ep->network) >= MAX_PORTS)
-			return cnm_error_set(err, CNM_E_UNAVAILABLE,
-					     "network %s has %u endpoints, the most a Linux bridge "
-					     "takes; use a second network",
-					     ep->network->name, MAX_PORTS);
+		if (!sb->stopped && (r = endpoint_check_room(ep->network, err)) < 0)
+			return r;
 	}
 	ep->joined = clock_wall_ns();
 	sandbox_insert(sb, ep);

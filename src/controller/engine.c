@@ -177,7 +177,9 @@ static int name_is_wanted(const char *name, void *arg)
 	struct cnm_engine *e = arg;
 	const char *id = str_after(name, "dns:");
 
-	return !id || map_get(&e->model.sandbox_by_id, id) != NULL;
+	const struct sandbox *sb = id ? map_get(&e->model.sandbox_by_id, id) : NULL;
+
+	return !id || (sb && !sb->stopped);
 }
 
 int cnm_engine_open(struct cnm_engine **ret, const struct cnm_options *options,
@@ -241,20 +243,29 @@ static void add_failure(struct strbuf *all, const struct cnm_error *one)
 	strbuf_addf(all, "%s%s", all->len ? "; " : "", one->text);
 }
 
+/* Declared ones are stopped, and stay in the database as networks do. */
 static void remove_sandboxes(struct cnm_engine *e, struct strbuf *failures)
 {
 	for (;;) {
 		struct cnm_error one = { 0 };
 		char id[ID_SIZE] = "";
 
+		bool declared = false;
+		const struct sandbox *sb;
+		int r;
+
 		pthread_mutex_lock(&e->lock);
-		if (!list_empty(&e->model.sandboxes))
-			memcpy(id, container_of(e->model.sandboxes.next, struct sandbox, node)->id,
-			       ID_SIZE);
+		list_for_each (sb, &e->model.sandboxes, node)
+			if (!sb->stopped) {
+				memcpy(id, sb->id, ID_SIZE);
+				declared = sb->declared;
+			}
 		pthread_mutex_unlock(&e->lock);
 		if (!id[0])
 			return;
-		if (cnm_sandbox_remove(e, id, NULL, &one) < 0) {
+		r = declared ? cnm_sandbox_stop(e, id, NULL, &one)
+			     : cnm_sandbox_remove(e, id, NULL, &one);
+		if (r < 0) {
 			add_failure(failures, &one);
 			return;
 		}

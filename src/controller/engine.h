@@ -152,6 +152,8 @@ struct ifnames {
 	char names[64][IFNAMSIZ];
 	unsigned n;
 };
+/* May one more be joined? A bridge has only so many ports. */
+int endpoint_check_room(const struct network *n, struct cnm_error *err);
 /* Link it to the sandbox under a free interface name. */
 int endpoint_attach(struct endpoint *ep, struct sandbox *sb, const struct ifnames *taken,
 		    struct cnm_error *err);
@@ -169,6 +171,18 @@ json_t *inspect_endpoint(const struct endpoint *ep);
 json_t *inspect_endpoint_settings(const struct endpoint *ep);
 json_t *inspect_sandbox(const struct cnm_engine *e, const struct sandbox *sb);
 
+/* ---- sandbox.c, for sandbox_state.c */
+/* Docker's rule for container names. It is also the name of a file in the namespace directory. */
+int sandbox_check_name(const char *name, struct cnm_error *err);
+/*
+ * The place of its pin must be free before anything is written: what is found there after a crash
+ * is then ours to remove. adopted: the path the namespace is taken from, or NULL.
+ */
+int sandbox_check_pin(const struct cnm_engine *e, const char *name, const char *adopted,
+		      struct cnm_error *err);
+/* The name is taken. Lock held. */
+int sandbox_name_taken(const struct cnm_engine *e, const char *name, struct cnm_error *err);
+
 /* ---- filters.c */
 struct filters;
 /* text NULL or "": no filters. known: NULL-terminated names. */
@@ -179,6 +193,15 @@ static inline void filters_free_p(struct filters **f)
 {
 	filters_free(*f);
 }
+/* The values of one key: an array of strings, or NULL. */
+const json_t *filters_values(const struct filters *f, const char *key);
+/* No values were given for this key, or one of them is equal ... */
+bool filters_equal(const struct filters *f, const char *key, const char *value);
+/* ... or matches as an unanchored regular expression. */
+bool filters_like(const struct filters *f, const char *key, const char *value);
+/* Each of the key's values ("name" or "name=value") is among the labels, or with want false none.
+ */
+bool filters_labels(const struct filters *f, const char *key, const json_t *labels, bool want);
 /* Does a network pass? (driver, id, name, label, scope, type, dangling) */
 bool filters_match_network(const struct filters *f, const struct network *n);
 /* Does it pass those of prune? (until, label, label!) */

@@ -142,8 +142,12 @@ void filters_free(struct filters *f)
 	free(f);
 }
 
-/* Equal to one of the values, or no values given. */
-static bool one_equals(const struct filters *f, const char *key, const char *value)
+const json_t *filters_values(const struct filters *f, const char *key)
+{
+	return json_object_get(f->values, key);
+}
+
+bool filters_equal(const struct filters *f, const char *key, const char *value)
 {
 	json_t *list = json_object_get(f->values, key), *v;
 	size_t i;
@@ -154,13 +158,12 @@ static bool one_equals(const struct filters *f, const char *key, const char *val
 	return !json_array_size(list);
 }
 
-/* Equal, else matched by one of the values as an unanchored regular expression. */
-static bool one_matches(const struct filters *f, const char *key, const char *value)
+bool filters_like(const struct filters *f, const char *key, const char *value)
 {
 	json_t *list = json_object_get(f->values, key), *v;
 	size_t i;
 
-	if (one_equals(f, key, value))
+	if (filters_equal(f, key, value))
 		return true;
 	json_array_foreach (list, i, v) {
 		regex_t re;
@@ -189,7 +192,7 @@ static bool has_label(const json_t *labels, const char *want)
 	return false;
 }
 
-static bool labels_match(const struct filters *f, const char *key, const json_t *labels, bool want)
+bool filters_labels(const struct filters *f, const char *key, const json_t *labels, bool want)
 {
 	json_t *list = json_object_get(f->values, key), *v;
 	size_t i;
@@ -202,15 +205,16 @@ static bool labels_match(const struct filters *f, const char *key, const json_t 
 
 bool filters_match_network(const struct filters *f, const struct network *n)
 {
-	return one_equals(f, "driver", n->driver->name) && one_matches(f, "id", n->id) &&
-	       one_matches(f, "name", n->name) && one_equals(f, "scope", n->driver->scope) &&
-	       one_equals(f, "type", n->predefined ? "builtin" : "custom") &&
-	       labels_match(f, "label", n->labels, true) &&
-	       (!f->dangling_set || f->dangling == (!n->predefined && list_empty(&n->endpoints)));
+	return filters_equal(f, "driver", n->driver->name) && filters_like(f, "id", n->id) &&
+	       filters_like(f, "name", n->name) && filters_equal(f, "scope", n->driver->scope) &&
+	       filters_equal(f, "type", n->predefined ? "builtin" : "custom") &&
+	       filters_labels(f, "label", n->labels, true) &&
+	       (!f->dangling_set || f->dangling == (!n->predefined && !network_is_active(n)));
 }
 
 bool filters_match_prune(const struct filters *f, const struct network *n)
 {
-	return (!f->until || n->created < f->until) && labels_match(f, "label", n->labels, true) &&
-	       labels_match(f, "label!", n->labels, false);
+	return (!f->until || n->created < f->until) &&
+	       filters_labels(f, "label", n->labels, true) &&
+	       filters_labels(f, "label!", n->labels, false);
 }

@@ -80,7 +80,7 @@ static json_t *containers_json(const struct network *n)
 		json_t *c;
 		char key[ID_SIZE + 4];
 
-		if (ep->state != OBJ_READY)
+		if (ep->state != OBJ_READY || endpoint_is_stopped(ep))
 			continue;
 		c = json_object();
 		json_put(c, "Name", json_string(ep->sandbox ? ep->sandbox->name : ep->name));
@@ -280,7 +280,8 @@ json_t *inspect_sandbox(const struct cnm_engine *e, const struct sandbox *sb)
 	json_put(o, "Name", json_string(sb->name));
 	json_put(o, "Hostname", json_string(sb->hostname));
 	json_put(o, "Created", time_json(sb->created));
-	json_put(o, "State", json_string(state_name(sb->state)));
+	json_put(o, "State", json_string(sb->stopped ? "stopped" : state_name(sb->state)));
+	json_put(o, "Declared", json_boolean(sb->declared));
 	json_put(o, "Adopted", json_boolean(sb->source == NETNS_ADOPTED));
 	json_put(o, "NetnsPath", json_string(path));
 	json_put(o, "HostsPath", path_json(e, sb, "hosts"));

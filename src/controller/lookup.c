@@ -84,6 +84,17 @@ int engine_network(struct cnm_engine *e, const char *ref, struct network **ret,
 	return waited;
 }
 
+/* A network that is being removed takes the endpoints of stopped sandboxes with it. */
+static bool is_losing_network(const struct sandbox *sb)
+{
+	const struct endpoint *ep;
+
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		if (ep->network->state != OBJ_READY)
+			return true;
+	return false;
+}
+
 int engine_sandbox(struct cnm_engine *e, const char *ref, bool exclusive, struct sandbox **ret,
 		   struct cnm_error *err)
 {
@@ -99,7 +110,7 @@ int engine_sandbox(struct cnm_engine *e, const char *ref, bool exclusive, struct
 			return cnm_error_set(err, CNM_E_NOT_FOUND, "No such container: %s", ref);
 		if (r != REF_FOUND)
 			return ref_error(r, "container", ref, matches, err);
-		if (sb->state == OBJ_READY && !(exclusive && sb->busy))
+		if (sb->state == OBJ_READY && !(exclusive && (sb->busy || is_losing_network(sb))))
 			break;
 		if (engine_wait(e, &deadline) < 0)
 			return busy_error("sandbox", sb->name, sb->state, err);
@@ -122,7 +133,8 @@ int engine_endpoint(struct cnm_engine *e, const char *ref, struct endpoint **ret
 
 		if (r != REF_FOUND)
 			return ref_error(r, "endpoint", ref, matches, err);
-		if (ep->state == OBJ_READY && !(ep->sandbox && ep->sandbox->busy))
+		if (ep->state == OBJ_READY && ep->network->state == OBJ_READY &&
+		    !(ep->sandbox && ep->sandbox->busy))
 			break;
 		if (engine_wait(e, &deadline) < 0)
 			return busy_error("endpoint", ep->name, ep->state, err);

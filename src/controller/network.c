@@ -174,7 +174,9 @@ static int refuse_active(const struct network *n, struct cnm_error *err)
 	const struct endpoint *ep;
 
 	list_for_each (ep, &n->endpoints, in_network)
-		strbuf_addf(&b, "%sname:\"%s\" id:\"%.12s\"", b.len ? ", " : "", ep->name, ep->id);
+		if (!endpoint_is_stopped(ep))
+			strbuf_addf(&b, "%sname:\"%s\" id:\"%.12s\"", b.len ? ", " : "", ep->name,
+				    ep->id);
 	cnm_error_set(err, CNM_E_FORBIDDEN,
 		      "error while removing network: network %s has active endpoints (%s)", n->name,
 		      b.s ? b.s : "");
@@ -190,7 +192,7 @@ static int check_removable(const struct cnm_engine *e, const struct network *n,
 	if (n->predefined)
 		return cnm_error_set(err, CNM_E_FORBIDDEN,
 				     "%s is a pre-defined network and cannot be removed", n->name);
-	if (!list_empty(&n->endpoints))
+	if (network_is_active(n))
 		return refuse_active(n, err);
 	list_for_each (o, &e->model.networks, node)
 		if (n->config_only && o->config_from && streq(o->config_from, n->name))
@@ -199,19 +201,39 @@ static int check_removable(const struct cnm_engine *e, const struct network *n,
 	return 0;
 }
 
-/* Without the lock; the network is REMOVING. */
+/*
+ * Lock held on entry and exit, let go meanwhile. The network is REMOVING; so nobody changes the
+ * stopped sandboxes whose endpoints go with it.
+ */
 static int take_away(struct cnm_engine *e, struct network *n, struct change *c,
 		     struct cnm_error *err)
 {
 	struct store_tx *removing = store_tx_new(e->store), *gone = store_tx_new(e->store);
+	const struct endpoint *ep;
 	int r;
 
 	store_tx_set_state(removing, STORE_NETWORK, n->id, STORE_REMOVING);
+	list_for_each (ep, &n->endpoints, in_network)
+		store_tx_delete(gone, STORE_ENDPOINT, ep->id);
 	store_tx_delete(gone, STORE_NETWORK, n->id);
+	pthread_mutex_unlock(&e->lock);
 	r = change_carry_out(e, c, removing, gone, STORE_FULL, err);
 	if (r < 0)
 		mark_ready(e, n->id);
+	pthread_mutex_lock(&e->lock);
 	return r;
+}
+
+/* Lock held. */
+static void drop_from_model(struct cnm_engine *e, struct network *n)
+{
+	struct endpoint *ep, *tmp;
+
+	if (!n->config_only)
+		events_network(e->events, "destroy", n, NULL);
+	list_for_each_safe (ep, tmp, &n->endpoints, in_network)
+		model_del_endpoint(&e->model, ep, false);
+	model_del_network(&e->model, n);
 }
 
 /* Lock held, which is let go meanwhile. */
@@ -230,13 +252,9 @@ static int remove_network(struct cnm_engine *e, struct network *n, struct cnm_dr
 	if (r == 0 && dry)
 		r = change_tell(&c, dry, err);
 	if (r == 0 && !dry) {
-		pthread_mutex_unlock(&e->lock);
 		r = take_away(e, n, &c, err);
-		pthread_mutex_lock(&e->lock);
 		if (r == 0) {
-			if (!n->config_only)
-				events_network(e->events, "destroy", n, NULL);
-			model_del_network(&e->model, n);
+			drop_from_model(e, n);
 			pthread_cond_broadcast(&e->changed);
 			return 0;
 		}
@@ -263,7 +281,7 @@ int cnm_network_remove(struct cnm_engine *e, const char *ref, struct cnm_dry_run
 static bool is_prunable(const struct network *n, const struct filters *f)
 {
 	return n->state == OBJ_READY && !n->predefined && !n->config_only &&
-	       list_empty(&n->endpoints) && filters_match_prune(f, n);
+	       !network_is_active(n) && filters_match_prune(f, n);
 }
 
 static struct network *next_prunable(struct cnm_engine *e, const struct filters *f, int64_t after)

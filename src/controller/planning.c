@@ -168,6 +168,8 @@ void plan_sandbox(const struct cnm_engine *e, const struct sandbox *sb, struct p
 {
 	const struct endpoint *ep;
 
+	if (sb->stopped)
+		return;
 	plan_netns(e, sb, p);
 	plan_files(e, sb, p);
 	list_for_each (ep, &sb->endpoints, in_sandbox)
@@ -226,6 +228,8 @@ int publish_sandbox(struct cnm_engine *e, const struct sandbox *sb)
 	bool forward = false;
 	int r = 0;
 
+	if (sb->stopped)
+		return 0;
 	for (unsigned i = 0; i < n && r == 0; i++) {
 		forward |= !order[i]->network->internal;
 		if (!network_is_user_defined(order[i]->network))

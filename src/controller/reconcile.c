@@ -117,7 +117,7 @@ static enum verdict judge_veth(const struct cnm_engine *e, const struct monitor_
 
 	list_for_each (sb, &e->model.sandboxes, node) {
 		list_for_each (ep, &sb->endpoints, in_sandbox) {
-			if (sb->busy || strncmp(id, ep->id, 7) != 0)
+			if (sb->busy || sb->stopped || strncmp(id, ep->id, 7) != 0)
 				continue;
 			plan_endpoint(e, ep, &p);
 			v = judge(&p, PLAN_LINK, ev);
@@ -200,7 +200,7 @@ static const struct sandbox *sandbox_of(struct cnm_engine *e, int nsid)
 
 static bool lacks_nsid(const struct sandbox *sb)
 {
-	return sb->nsid < 0 && sb->state == OBJ_READY && sb->source != NETNS_HOST;
+	return sb->nsid < 0 && sb->state == OBJ_READY && !sb->stopped && sb->source != NETNS_HOST;
 }
 
 /* Namespaces get their number when the kernel first needs one; ask for those not known yet. */
@@ -273,7 +273,7 @@ static void hear_sandbox(struct reconcile *rc, const struct monitor_event *ev)
 		pthread_mutex_lock(&e->lock);
 		sb = sandbox_of(e, ev->nsid);
 	}
-	if (sb && sb->state == OBJ_READY && !sb->busy) {
+	if (sb && sb->state == OBJ_READY && !sb->busy && !sb->stopped) {
 		memcpy(place, sb->id, ID_SIZE);
 		v = judge_peer(e, sb, ev);
 	}
@@ -456,7 +456,8 @@ void reconcile_sandbox_first(struct cnm_engine *e, const char *ref)
 
 	reconcile_host_first(e);
 	pthread_mutex_lock(&e->lock);
-	if (model_find_sandbox(&e->model, ref, &sb, &matches) == REF_FOUND && !sb->checked)
+	if (model_find_sandbox(&e->model, ref, &sb, &matches) == REF_FOUND && !sb->checked &&
+	    !sb->stopped)
 		memcpy(id, sb->id, ID_SIZE);
 	pthread_mutex_unlock(&e->lock);
 	if (id[0])

@@ -71,6 +71,36 @@ static void drop_namespace(struct cnm_engine *e, const struct sandbox *sb)
 		netns_unpin(e->netns_dir, sb->name, NULL);
 }
 
+/* A rename of the pin that was under way is finished. */
+static void finish_rename(struct cnm_engine *e, struct sandbox *sb)
+{
+	char old[512];
+	int ns;
+
+	snprintf(old, sizeof(old), "%s/%s", e->netns_dir, sb->renamed_from);
+	if (netns_open_path(old, &ns, NULL) == 0) {
+		if (netns_pin(ns, e->netns_dir, sb->name, NULL) == 0)
+			netns_unpin(e->netns_dir, sb->renamed_from, NULL);
+		close_fd(&ns);
+	}
+	free(take_ptr(sb->renamed_from));
+}
+
+/* A declared sandbox stays; one that was being started or stopped, or that ran before a reboot, is
+ * stopped. */
+static void restore_declared(struct restore *rs, struct sandbox *sb, enum store_state state)
+{
+	bool was_stopped = sb->stopped, renaming = sb->renamed_from != NULL;
+
+	if (renaming)
+		finish_rename(rs->e, sb);
+	if (state != STORE_READY)
+		drop_namespace(rs->e, sb);
+	sb->stopped |= state != STORE_READY || rs->rebooted;
+	if (renaming || state != STORE_READY || sb->stopped != was_stopped)
+		tx_put_sandbox(&rs->tx, sb, STORE_READY, false);
+}
+
 static int load_sandbox(const struct store_row *row, void *arg, struct cnm_error *err)
 {
 	struct restore *rs = arg;
@@ -81,7 +111,9 @@ static int load_sandbox(const struct store_row *row, void *arg, struct cnm_error
 	r = sandbox_decode(row->id, row->name, row->body, &sb, err);
 	if (r < 0)
 		return cnm_error_prefix(err, "restore sandbox %s", row->name), r;
-	if (row->state != STORE_READY || rs->rebooted) {
+	if (sb->declared) {
+		restore_declared(rs, sb, row->state);
+	} else if (row->state != STORE_READY || rs->rebooted) {
 		drop_namespace(e, sb);
 		store_tx_delete(rs->tx, STORE_SANDBOX, row->id);
 		sandbox_free(sb);
@@ -218,6 +250,7 @@ int engine_restore(struct cnm_engine *e, struct cnm_error *err)
 			return cnm_error_errno(err, r, "publish the names of %s", sb->name);
 	}
 	list_for_each (sb, &e->model.sandboxes, node)
-		applier_know(e->applier, sb->id, sb->name);
+		if (!sb->stopped)
+			applier_know(e->applier, sb->id, sb->name);
 	return 0;
 }

@@ -12,8 +12,7 @@
 #include "controller/engine.h"
 #include "kernel/netns.h"
 
-/* Docker's rule for container names. It is also the name of a file in the namespace directory. */
-static int check_name(const char *name, struct cnm_error *err)
+int sandbox_check_name(const char *name, struct cnm_error *err)
 {
 	bool ok = name && isalnum((unsigned char)name[0]) && strlen(name) <= 128;
 
@@ -101,12 +100,8 @@ static int find_source(struct cnm_engine *e, const struct cnm_sandbox_config *c,
 	return *ret_path ? 0 : cnm_error_errno(err, ENOMEM, "adopt");
 }
 
-/*
- * The place of its pin must be free before anything is written: what is found there after a crash
- * is then ours to remove.
- */
-static int check_pin(const struct cnm_engine *e, const char *name, const char *adopted,
-		     struct cnm_error *err)
+int sandbox_check_pin(const struct cnm_engine *e, const char *name, const char *adopted,
+		      struct cnm_error *err)
 {
 	char pin[512];
 
@@ -160,6 +155,9 @@ static int build(struct building *b, char *path, struct cnm_error *err)
 	sb->adopted_from = path;
 	sb->source = path ? NETNS_ADOPTED : NETNS_OWN;
 	sb->checked = true;
+	sb->declared = sb->stopped = b->c->declared;
+	if (b->c->id)
+		str_copy(sb->id, sizeof(sb->id), b->c->id);
 	sb->hostname = strndup(hostname, 63);
 	if (!sb->hostname)
 		return cnm_error_errno(err, ENOMEM, "sandbox");
@@ -214,21 +212,24 @@ static int wait_for_networks(struct building *b, struct cnm_error *err)
 	return 0;
 }
 
-static int enter_name(struct building *b, struct cnm_error *err)
+int sandbox_name_taken(const struct cnm_engine *e, const char *name, struct cnm_error *err)
 {
-	int r = model_add_sandbox(&b->e->model, b->sb);
-	const struct sandbox *o;
+	const struct sandbox *o = map_get(&e->model.sandbox_by_name, name);
 
-	if (r == 0)
-		return 0;
-	if (r != -EEXIST)
-		return cnm_error_errno(err, r, "enter sandbox %s", b->sb->name);
-	o = map_get(&b->e->model.sandbox_by_name, b->sb->name);
 	return cnm_error_set(err, CNM_E_CONFLICT,
 			     "Conflict. The container name \"/%s\" is already in use by container "
 			     "\"%s\". You have to remove (or rename) that container to be able to "
 			     "reuse that name.",
-			     b->sb->name, o ? o->id : "");
+			     name, o ? o->id : "");
+}
+
+static int enter_name(struct building *b, struct cnm_error *err)
+{
+	int r = model_add_sandbox(&b->e->model, b->sb);
+
+	if (r == -EEXIST)
+		return sandbox_name_taken(b->e, b->sb->name, err);
+	return r < 0 ? cnm_error_errno(err, r, "enter sandbox %s", b->sb->name) : 0;
 }
 
 /* On failure the sandbox is gone. */
@@ -298,7 +299,8 @@ static void become_ready(struct cnm_engine *e, struct sandbox *sb)
 	sb->state = OBJ_READY;
 	list_for_each (ep, &sb->endpoints, in_sandbox) {
 		ep->state = OBJ_READY;
-		events_network(e->events, "connect", ep->network, sb);
+		if (!sb->stopped)
+			events_network(e->events, "connect", ep->network, sb);
 	}
 }
 
@@ -306,12 +308,18 @@ static void become_ready(struct cnm_engine *e, struct sandbox *sb)
 static int carry_out(struct cnm_engine *e, struct sandbox *sb, struct change *c,
 		     struct cnm_error *err)
 {
-	struct store_tx *enter = store_tx_new(e->store), *ready = ready_rows(e, sb);
+	struct store_tx *enter = store_tx_new(e->store), *ready;
 	int r;
 
-	put_rows(&enter, sb, STORE_CREATING, true);
+	if (sb->declared) { /* nothing to make: its rows are all there is */
+		ready = store_tx_new(e->store);
+		put_rows(&ready, sb, STORE_READY, true);
+	} else {
+		put_rows(&enter, sb, STORE_CREATING, true);
+		ready = ready_rows(e, sb);
+	}
 	pthread_mutex_unlock(&e->lock);
-	r = change_carry_out(e, c, enter, ready, STORE_NORMAL, err);
+	r = change_carry_out(e, c, enter, ready, sb->declared ? STORE_FULL : STORE_NORMAL, err);
 	if (r < 0)
 		drop_rows(e, sb);
 	pthread_mutex_lock(&e->lock);
@@ -333,13 +341,13 @@ int cnm_sandbox_create(struct cnm_engine *e, const struct cnm_sandbox_config *co
 	_cleanup_(change_free) struct change c = { 0 };
 	struct building b = { .e = e, .c = config };
 	char *path;
-	int r = check_name(config->name, err);
+	int r = sandbox_check_name(config->name, err);
 
 	if (r < 0 || (r = find_source(e, config, &path, err)) < 0)
 		return r;
 	r = build(&b, path, err);
-	if (r == 0 && !has_sandbox(e, config->name))
-		r = check_pin(e, config->name, path, err);
+	if (r == 0 && !config->declared && !has_sandbox(e, config->name))
+		r = sandbox_check_pin(e, config->name, path, err);
 	if (r == 0 && path)
 		r = applier_names_at(e->applier, path, b.taken.names, 64, &b.taken.n, err);
 	if (r < 0) {
@@ -383,7 +391,10 @@ static void set_states(struct sandbox *sb, enum obj_state s)
 		ep->state = s;
 }
 
-/* What is written before and after: declared endpoints stay, without a sandbox. */
+/*
+ * What is written before and after: declared endpoints stay, without a sandbox. Of a stopped one
+ * there is nothing to take away between the two.
+ */
 static void removal_rows(struct cnm_engine *e, const struct sandbox *sb, struct store_tx **first,
 			 struct store_tx **last)
 {
@@ -391,6 +402,8 @@ static void removal_rows(struct cnm_engine *e, const struct sandbox *sb, struct 
 
 	*first = store_tx_new(e->store);
 	*last = store_tx_new(e->store);
+	if (!sb->stopped)
+		store_tx_set_state(*first, STORE_SANDBOX, sb->id, STORE_REMOVING);
 	list_for_each (ep, &sb->endpoints, in_sandbox) {
 		if (ep->declared) {
 			struct row_bufs bufs;
@@ -402,11 +415,11 @@ static void removal_rows(struct cnm_engine *e, const struct sandbox *sb, struct 
 			}
 			free((char *)row.body);
 		} else {
-			store_tx_set_state(*first, STORE_ENDPOINT, ep->id, STORE_REMOVING);
+			if (!sb->stopped)
+				store_tx_set_state(*first, STORE_ENDPOINT, ep->id, STORE_REMOVING);
 			store_tx_delete(*last, STORE_ENDPOINT, ep->id);
 		}
 	}
-	store_tx_set_state(*first, STORE_SANDBOX, sb->id, STORE_REMOVING);
 	store_tx_delete(*last, STORE_SANDBOX, sb->id);
 }
 
@@ -416,7 +429,8 @@ static void finish_removal(struct cnm_engine *e, struct sandbox *sb)
 	struct endpoint *ep, *tmp;
 
 	list_for_each_safe (ep, tmp, &sb->endpoints, in_sandbox) {
-		events_network(e->events, "disconnect", ep->network, sb);
+		if (!sb->stopped)
+			events_network(e->events, "disconnect", ep->network, sb);
 		endpoint_detach(ep);
 		ep->state = OBJ_READY;
 		if (!ep->declared)
@@ -464,6 +478,12 @@ int cnm_sandbox_remove(struct cnm_engine *e, const char *ref, struct cnm_dry_run
 	r = engine_sandbox(e, ref, true, &sb, err);
 	if (r < 0)
 		return r;
+	if (sb->declared && !sb->stopped)
+		return cnm_error_set(
+			err, CNM_E_CONFLICT,
+			"sandbox %s is that of a running container: stop the container "
+			"first",
+			sb->name);
 	plan_sandbox(e, sb, &c.before);
 	r = change_prepare(&c, err);
 	if (r < 0)

@@ -119,6 +119,10 @@ char *sandbox_encode(const struct sandbox *sb)
 	json_put(o, "source", json_string(source_names[sb->source]));
 	if (sb->adopted_from)
 		json_put(o, "adopted_from", json_string(sb->adopted_from));
+	if (sb->renamed_from)
+		json_put(o, "renamed_from", json_string(sb->renamed_from));
+	put_true(o, "declared", sb->declared);
+	put_true(o, "stopped", sb->stopped);
 	json_put(o, "labels", json_incref(sb->labels));
 	return json_text(o);
 }
@@ -376,6 +380,9 @@ static int decode_sandbox(const json_t *o, struct sandbox *sb, struct cnm_error 
 	    (r = get_copy(o, "hostname", &sb->hostname, err)) < 0 ||
 	    (r = json_get_string(o, "source", &source, err)) < 0 ||
 	    (r = get_copy(o, "adopted_from", &sb->adopted_from, err)) < 0 ||
+	    (r = get_copy(o, "renamed_from", &sb->renamed_from, err)) < 0 ||
+	    (r = json_get_bool(o, "declared", &sb->declared, err)) < 0 ||
+	    (r = json_get_bool(o, "stopped", &sb->stopped, err)) < 0 ||
 	    (r = get_strings(o, "labels", &sb->labels, err)) < 0)
 		return r;
 	while (sb->source <= NETNS_ADOPTED && !streq(source, source_names[sb->source]))

@@ -141,6 +141,7 @@ void sandbox_free(struct sandbox *sb)
 		return;
 	json_decref(sb->labels);
 	free(sb->adopted_from);
+	free(sb->renamed_from);
 	free(sb->hostname);
 	free(sb->name);
 	free(sb);
@@ -188,6 +189,35 @@ int model_add_endpoint(struct model *m, struct endpoint *ep)
 	if (r == 0)
 		list_append(&ep->network->endpoints, &ep->in_network);
 	return r;
+}
+
+int model_rename_sandbox(struct model *m, struct sandbox *sb, const char *name)
+{
+	char *new = strdup(name);
+	struct endpoint *ep;
+	int r = 0;
+
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		if (network_endpoint_by_name(ep->network, name))
+			r = -EEXIST;
+	if (r == 0)
+		r = new ? map_add(&m->sandbox_by_name, new, sb) : -ENOMEM;
+	list_for_each (ep, &sb->endpoints, in_sandbox) {
+		char *own = r == 0 && streq(ep->name, sb->name) ? strdup(name) : NULL;
+
+		if (own) { /* without memory it keeps the old one, which harms nobody */
+			free(ep->name);
+			ep->name = own;
+		}
+	}
+	if (r < 0) {
+		free(new);
+		return r;
+	}
+	map_del(&m->sandbox_by_name, sb->name);
+	free(sb->name);
+	sb->name = new;
+	return 0;
 }
 
 void model_del_network(struct model *m, struct network *n)
@@ -349,6 +379,21 @@ struct endpoint *sandbox_endpoint_on(const struct sandbox *sb, const struct netw
 		if (ep->network == n)
 			return ep;
 	return NULL;
+}
+
+bool endpoint_is_stopped(const struct endpoint *ep)
+{
+	return ep->sandbox && ep->sandbox->stopped && !ep->sandbox->busy;
+}
+
+bool network_is_active(const struct network *n)
+{
+	const struct endpoint *ep;
+
+	list_for_each (ep, &n->endpoints, in_network)
+		if (!endpoint_is_stopped(ep))
+			return true;
+	return false;
 }
 
 struct network_pool *network_pool(const struct network *n, int family)

@@ -95,7 +95,10 @@ struct sandbox {
 	char *name, *hostname;
 	enum obj_state state;
 	bool busy;
-	bool checked; /* compared with the kernel since the daemon started */
+	bool checked;       /* compared with the kernel since the daemon started */
+	bool declared;      /* kept over stop and reboot, until it is removed */
+	bool stopped;       /* declared, and not made: nothing of it is in the kernel */
+	char *renamed_from; /* a rename of its pin is under way, or was when the daemon ended */
 	int64_t created;
 	enum netns_source source;
 	char *adopted_from; /* ADOPTED: the path it was taken from */
@@ -132,6 +135,8 @@ void model_del_network(struct model *m, struct network *n);
 void model_del_sandbox(struct model *m, struct sandbox *sb);
 void model_del_endpoint(struct model *m, struct endpoint *ep, bool rest);
 
+/* Another name, for those of its endpoints too that bear the old one: 0, -EEXIST, -ENOMEM. */
+int model_rename_sandbox(struct model *m, struct sandbox *sb, const char *name);
 /* Put an endpoint among those of its sandbox, by the time it joined. */
 void sandbox_insert(struct sandbox *sb, struct endpoint *ep);
 
@@ -152,6 +157,10 @@ struct endpoint *sandbox_endpoint_on(const struct sandbox *sb, const struct netw
 
 /* The pool of this family, or NULL. */
 struct network_pool *network_pool(const struct network *n, int family);
+/* Does nothing of this endpoint exist, its sandbox being stopped and not about to change? */
+bool endpoint_is_stopped(const struct endpoint *ep);
+/* Has it endpoints that are not so? */
+bool network_is_active(const struct network *n);
 /* The pool that holds this address, or NULL. */
 struct network_pool *network_pool_of(const struct network *n, const struct cnm_ip *ip);
 /* User-defined: neither predefined nor of a driver without addresses. */

@@ -98,6 +98,29 @@ void applier_know(struct applier *a, const char *sandbox, const char *name)
 	}
 }
 
+int applier_rename(struct applier *a, const char *sandbox, const char *name, struct cnm_error *err)
+{
+	_free_ char *new = strdup(name);
+	struct handle *h;
+	int r = -ENOENT;
+
+	if (!new)
+		return cnm_error_errno(err, ENOMEM, "rename");
+	applier_enter(a);
+	h = handle_open(a, sandbox, err);
+	if (h)
+		r = netns_pin(h->ns, a->opt.netns_dir, new, err);
+	if (r == 0) {
+		char *old = h->name;
+
+		h->name = take_ptr(new);
+		r = netns_unpin(a->opt.netns_dir, old, err);
+		free(old);
+	}
+	applier_leave(a);
+	return r;
+}
+
 int applier_nsid(struct applier *a, const char *sandbox)
 {
 	struct handle *h = handle_open(a, sandbox, NULL);

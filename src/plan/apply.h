@@ -83,6 +83,8 @@ int applier_names_at(struct applier *a, const char *path, char (*ret)[IFNAMSIZ],
  * keeper have of it. Cheap (no system call until used) unless its DNS sockets are in the keeper.
  */
 void applier_know(struct applier *a, const char *sandbox, const char *name);
+/* Pin its namespace under another name, and no longer under the old one. */
+int applier_rename(struct applier *a, const char *sandbox, const char *name, struct cnm_error *err);
 /* How the monitor will name this sandbox's namespace; -1 if it has no id. With the turn held. */
 int applier_nsid(struct applier *a, const char *sandbox);
 
