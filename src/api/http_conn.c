@@ -5,14 +5,20 @@
  *
  *   READING -> WORKING -> SENDING -> READING           an answer; keep-alive and pipelining
  *      |                     |--> STREAMING -> SENDING records, then the end of the body
+ *      |                     |--> PIPING -> SENDING    the same from a pipe
  *      |                     `--> (handed over)        hijack
  *      `-----> SENDING -> DRAINING                     a request that is refused unread
  *
- * While a request is handled or answered nothing is read: what a client sends ahead waits in the
- * socket, or in `early` if it came with the request. So a client that closes its sending side is
- * seen only after its answer, as it should be; one that is gone altogether shows as EPOLLHUP in any
- * state. During a stream the closed sending side already means that the client has lost interest:
- * that is how Docker's clients end `events` and `logs`.
+ * While a request is handled or answered nothing is read but by the handler itself, if it was given
+ * the request with its body unread (http_body.c): what a client sends ahead waits in the socket, or
+ * in `early` if it came with the request. So a client that closes its sending side is seen only
+ * after its answer, as it should be; one that is gone altogether shows as EPOLLHUP in any state.
+ * During a stream or a pipe the closed sending side already means that the client has lost
+ * interest: that is how Docker's clients end `events` and `logs`.
+ *
+ * A pipe is read when all that was read before has been sent, so a slow client stops its writer. It
+ * is registered with epoll only while it is empty and waited for: a file never is, and one whose
+ * writer has gone would be reported without end.
  */
 #include <errno.h>
 #include <poll.h>
@@ -27,10 +33,16 @@
 #define DRAIN_MS  1000
 #define MAX_STEPS 256 /* of one connection in a turn: about 100 pipelined requests */
 
-static const char continue_line[] = "HTTP/1.1 100 Continue\r\n\r\n";
 static const char last_chunk[] = "0\r\n\r\n";
 
 /* ----------------------------------------------------------------------------- birth and death */
+
+static void begin_request(struct conn *c)
+{
+	http_message_init(&c->x.request, &c->server->limits);
+	c->x.request.holds = c->server->options.streams;
+	c->x.request.holds_arg = c->server->options.arg;
+}
 
 struct conn *conn_new(struct http_server *server, int fd)
 {
@@ -39,6 +51,7 @@ struct conn *conn_new(struct http_server *server, int fd)
 	if (!c)
 		return NULL;
 	c->source = SOURCE_CONN;
+	c->pipe_source = SOURCE_PIPE;
 	c->fd = fd;
 	c->server = server;
 	list_init(&c->node);
@@ -46,7 +59,7 @@ struct conn *conn_new(struct http_server *server, int fd)
 	list_init(&c->idle_node);
 	list_init(&c->work_node);
 	list_init(&c->note_node);
-	http_message_init(&c->x.request, &server->limits);
+	begin_request(c);
 	return c;
 }
 
@@ -72,11 +85,25 @@ static void end_stream(struct conn *c)
 	stream_free(s);
 }
 
+static void close_pipe(struct conn *c)
+{
+	if (c->pipe_registered)
+		epoll_ctl(c->server->epoll, EPOLL_CTL_DEL, c->x.pipe, NULL);
+	c->pipe_registered = false;
+	close_fd(&c->x.pipe);
+}
+
 void conn_close(struct conn *c)
 {
-	if (c->state == CONN_DEAD || c->state == CONN_WORKING)
+	if (c->state == CONN_WORKING) {
+		shutdown(c->fd, SHUT_RD);
+		return;
+	}
+	if (c->state == CONN_DEAD)
 		return;
 	end_stream(c);
+	if (c->x.answer == ANSWER_PIPE)
+		close_pipe(c);
 	if (c->x.answer == ANSWER_HIJACK)
 		c->x.take(-1, NULL, 0, c->x.take_arg);
 	unregister(c);
@@ -103,7 +130,7 @@ void conn_free(struct conn *c)
 static void next_request(struct conn *c)
 {
 	exchange_free(&c->x);
-	http_message_init(&c->x.request, &c->server->limits);
+	begin_request(c);
 	c->sent = 0;
 	c->continued = false;
 	c->state = CONN_READING;
@@ -148,16 +175,6 @@ static bool read_some(struct conn *c)
 	return n > 0;
 }
 
-static void send_continue(struct conn *c)
-{
-	const size_t n = sizeof(continue_line) - 1;
-
-	/* Every earlier answer has gone out, so a socket that does not take this is broken. */
-	if (send(c->fd, continue_line, n, MSG_NOSIGNAL | MSG_DONTWAIT) != (ssize_t)n)
-		conn_close(c);
-	c->continued = true;
-}
-
 static void answer_ready(struct conn *c)
 {
 	if (c->x.answer == ANSWER_NONE)
@@ -197,7 +214,7 @@ static void dispatch(struct conn *c)
 	server_clear_deadline(c);
 	c->x.close = !c->x.request.keep_alive || c->server->stopping;
 	c->state = CONN_WORKING;
-	if (o->quick && o->quick(&c->x.request, o->arg)) {
+	if (c->x.request.state == MESSAGE_DONE && o->quick && o->quick(&c->x.request, o->arg)) {
 		o->handle(&c->x, o->arg);
 		answer_ready(c);
 	} else {
@@ -218,10 +235,10 @@ static bool go_reading(struct conn *c)
 		conn_close(c);
 	else if (m->state == MESSAGE_BAD)
 		refuse(c, m->bad_status, m->bad_reason);
-	else if (m->state == MESSAGE_DONE)
+	else if (m->state == MESSAGE_DONE || m->state == MESSAGE_HELD)
 		dispatch(c);
-	else if (m->state == MESSAGE_BODY && m->expects && !c->continued)
-		send_continue(c);
+	else if (m->state == MESSAGE_BODY && body_invite(c) < 0)
+		conn_close(c);
 	return c->state != CONN_DEAD;
 }
 
@@ -259,16 +276,16 @@ static bool flush(struct conn *c)
 	return true;
 }
 
-void conn_send_first(struct conn *c)
+void conn_give_back(struct conn *c)
 {
 	struct strbuf *out = &c->x.out;
-	ssize_t n;
+	ssize_t n = 0;
 
-	if (c->x.answer == ANSWER_NONE || out->failed)
-		return;
-	n = send(c->fd, out->s, out->len, MSG_NOSIGNAL | MSG_DONTWAIT);
+	if (c->x.answer != ANSWER_NONE && !out->failed)
+		n = send(c->fd, out->s, out->len, MSG_NOSIGNAL | MSG_DONTWAIT);
 	if (n > 0)
 		c->sent = (size_t)n; /* an error will show again to the server's thread */
+	server_note(c, NOTE_HANDLED);
 }
 
 static void answer_sent(struct conn *c)
@@ -284,6 +301,15 @@ static void answer_sent(struct conn *c)
 	}
 }
 
+/* A stream's or pipe's body is complete: what is left is an ordinary answer's end. */
+static void finish_body(struct conn *c)
+{
+	c->x.answer = ANSWER_WHOLE;
+	if (c->x.chunked && !streq(c->x.request.method, "HEAD"))
+		strbuf_add(&c->x.out, last_chunk);
+	answer_ready(c);
+}
+
 static void start_streaming(struct conn *c)
 {
 	struct http_stream *s = c->x.stream;
@@ -291,9 +317,25 @@ static void start_streaming(struct conn *c)
 	server_clear_deadline(c);
 	if (s->options.end_ns)
 		server_set_deadline_at(c, s->options.end_ns);
-	if (c->server->stopping)
+	if (c->server->stopping && !s->started)
 		http_stream_end(s);
 	c->state = CONN_STREAMING;
+}
+
+static void finish_pipe(struct conn *c)
+{
+	close_pipe(c);
+	finish_body(c);
+}
+
+static void start_piping(struct conn *c)
+{
+	if (streq(c->x.request.method, "HEAD")) {
+		finish_pipe(c);
+		return;
+	}
+	server_clear_deadline(c); /* who reads with a pager may take hours */
+	c->state = CONN_PIPING;
 }
 
 /* Hand the socket over; what remains of the connection is dead. */
@@ -316,6 +358,9 @@ static bool go_sending(struct conn *c)
 		break;
 	case ANSWER_STREAM:
 		start_streaming(c);
+		break;
+	case ANSWER_PIPE:
+		start_piping(c);
 		break;
 	case ANSWER_HIJACK:
 		hand_over(c);
@@ -341,18 +386,6 @@ static bool fetch_pending(struct conn *c, bool *ended)
 	return !s->cut && !c->x.out.failed;
 }
 
-/* The body is complete: what is left is an ordinary answer's end. */
-static void finish_stream(struct conn *c)
-{
-	bool chunked = c->x.stream->chunked && !streq(c->x.request.method, "HEAD");
-
-	end_stream(c);
-	c->x.answer = ANSWER_WHOLE;
-	if (chunked)
-		strbuf_add(&c->x.out, last_chunk);
-	answer_ready(c);
-}
-
 static bool go_streaming(struct conn *c)
 {
 	bool ended = false;
@@ -365,9 +398,47 @@ static bool go_streaming(struct conn *c)
 	}
 	if (c->x.out.len)
 		return true;
-	if (ended)
-		finish_stream(c);
+	if (ended) {
+		end_stream(c);
+		finish_body(c);
+	}
 	return ended && c->state != CONN_DEAD;
+}
+
+/* -------------------------------------------------------------------------------------- piping */
+
+/* The next piece of the body, n bytes in the server's buffer. */
+static void put_piece(struct conn *c, size_t n)
+{
+	struct strbuf *out = &c->x.out;
+
+	if (c->x.chunked)
+		strbuf_addf(out, "%zx\r\n", n);
+	strbuf_addn(out, c->server->buffer, n);
+	if (c->x.chunked)
+		strbuf_add(out, "\r\n");
+	if (out->failed)
+		conn_close(c);
+}
+
+/* Once the server stops, a pipe that has nothing to give is as good as ended. */
+static bool go_piping(struct conn *c)
+{
+	ssize_t n;
+
+	if (!flush(c))
+		return false;
+	c->x.out.len = c->sent = 0;
+	n = read(c->x.pipe, c->server->buffer, READ_SIZE);
+	if (n > 0)
+		put_piece(c, (size_t)n);
+	else if (n == 0 || (errno == EAGAIN && c->server->stopping))
+		finish_pipe(c);
+	else if (errno == EAGAIN)
+		return false;
+	else if (errno != EINTR)
+		conn_close(c);
+	return c->state != CONN_DEAD;
 }
 
 /* ---------------------------------------------------------------------------- the state machine */
@@ -381,12 +452,26 @@ static uint32_t wanted_events(const struct conn *c)
 	case CONN_SENDING:
 		return EPOLLOUT;
 	case CONN_STREAMING:
+	case CONN_PIPING:
 		return EPOLLRDHUP | (c->sent < c->x.out.len ? EPOLLOUT : 0);
 	case CONN_WORKING:
 	case CONN_DEAD:
 		return 0; /* EPOLLHUP and EPOLLERR always come */
 	}
 	return 0;
+}
+
+/* Wait for the pipe, or do not. */
+static void settle_pipe(struct conn *c)
+{
+	struct epoll_event ev = { .events = EPOLLIN, .data.ptr = &c->pipe_source };
+	bool wanted = c->state == CONN_PIPING && c->sent == c->x.out.len;
+
+	if (wanted == c->pipe_registered)
+		return;
+	c->pipe_registered = wanted;
+	if (epoll_ctl(c->server->epoll, wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, c->x.pipe, &ev) < 0)
+		conn_close(c);
 }
 
 /* Register for what the state waits for, and keep the list of idle connections. */
@@ -421,6 +506,8 @@ static bool go_once(struct conn *c)
 		return go_sending(c);
 	case CONN_STREAMING:
 		return go_streaming(c);
+	case CONN_PIPING:
+		return go_piping(c);
 	case CONN_DRAINING:
 		return go_draining(c);
 	case CONN_WORKING:
@@ -439,6 +526,7 @@ static void conn_go(struct conn *c)
 			server_note(c, NOTE_GO);
 			break;
 		}
+	settle_pipe(c);
 	settle(c);
 }
 
@@ -453,16 +541,23 @@ void conn_start(struct conn *c)
 
 void conn_on_event(struct conn *c, uint32_t events)
 {
+	bool flows = c->state == CONN_STREAMING || c->state == CONN_PIPING;
 	bool gone = events & (EPOLLHUP | EPOLLERR);
 
 	if (c->state == CONN_WORKING) {
 		if (gone) /* the answer will find nobody; until then do not wake for it again */
 			unregister(c);
-	} else if (c->state == CONN_STREAMING && (gone || (events & EPOLLRDHUP))) {
+	} else if (flows && (gone || (events & EPOLLRDHUP))) {
 		conn_close(c);
 	} else {
 		conn_go(c);
 	}
+}
+
+void conn_on_pipe(struct conn *c)
+{
+	if (c->state == CONN_PIPING)
+		conn_go(c);
 }
 
 void conn_on_notes(struct conn *c, unsigned notes)
@@ -493,7 +588,10 @@ void conn_on_stop(struct conn *c)
 	if (c->state == CONN_READING) {
 		conn_close(c);
 	} else if (c->state == CONN_STREAMING) {
-		http_stream_end(c->x.stream);
+		if (!c->x.stream->started)
+			http_stream_end(c->x.stream);
+		conn_go(c);
+	} else if (c->state == CONN_PIPING) {
 		conn_go(c);
 	}
 }

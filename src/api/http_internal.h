@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * What the parts of the HTTP server share: http_server.c (loop, listeners, deadlines, stop),
- * http_conn.c (one connection), http_reply.c (answers), http_pool.c (threads).
+ * http_conn.c (one connection), http_body.c (bodies that handlers read), http_reply.c (answers),
+ * http_pool.c (threads).
  *
  * Who owns what. "The server's thread" is the one that leads (http_pool.c); leadership passes under
  * a mutex. All of a connection belongs to it, except while it is CONN_WORKING: then its exchange
- * belongs to the handler. The hand-over in either direction goes through a queue under a mutex. A
- * stream's buffer is shared with its writers under the stream's own mutex. No mutex is held across
- * a system call that could wait.
+ * belongs to the handler, with `early`, `sent` and `continued`. The hand-over in either direction
+ * goes through a queue under a mutex. A stream's buffer is shared with its writers under the
+ * stream's own mutex. No mutex is held across a system call that could wait.
  */
 #ifndef API_HTTP_INTERNAL_H
 #define API_HTTP_INTERNAL_H
@@ -22,14 +23,18 @@ struct conn;
 
 /* --------------------------------------------------------------------------------- an exchange */
 
-enum answer { ANSWER_NONE, ANSWER_WHOLE, ANSWER_STREAM, ANSWER_HIJACK };
+enum answer { ANSWER_NONE, ANSWER_WHOLE, ANSWER_STREAM, ANSWER_PIPE, ANSWER_HIJACK };
 
 struct http_exchange {
 	struct http_message request;
 	struct strbuf headers; /* lines of the answer's head, by http_set_header() */
 	struct strbuf out;     /* the answer, ready to send */
 	enum answer answer;
-	bool close; /* close the connection after the answer */
+	bool close;   /* close the connection after the answer */
+	bool chunked; /* of a stream or a pipe: else the end of the connection is that of the body
+		       */
+	bool *given;  /* set when a handler gives the exchange up before it returns; may be NULL */
+	int pipe;     /* with ANSWER_PIPE: what the body is read from */
 	struct http_stream *stream;
 	void (*take)(int fd, const char *early, size_t n, void *arg);
 	void *take_arg;
@@ -41,7 +46,8 @@ struct http_stream {
 	size_t unsent;         /* bytes in pending and in the connection's out */
 	bool ended, cut;       /* by the writer; cut: unsent would have passed the bound */
 	bool over;             /* by the server: takes no more */
-	bool chunked;
+	bool chunked;          /* as the exchange's */
+	bool started;          /* its handler goes on, and ends it */
 	struct http_stream_options options;
 	struct conn *conn;
 };
@@ -65,18 +71,19 @@ enum conn_state {
 	CONN_WORKING,   /* a handler has the exchange */
 	CONN_SENDING,   /* sends a whole answer, or the head of the others */
 	CONN_STREAMING, /* sends records as they come */
+	CONN_PIPING,    /* sends what it reads from a pipe, piece by piece */
 	CONN_DRAINING,  /* has refused, and reads away what the client still sends */
 	CONN_DEAD,      /* waits for conn_free() at the end of the turn */
 };
 
 enum conn_note {
 	NOTE_NEW = 1,     /* the server's thread does not know it yet */
-	NOTE_HANDLED = 2, /* the handler has returned */
+	NOTE_HANDLED = 2, /* the handler has returned, or given the exchange up */
 	NOTE_GO = 4,      /* there is something to do: the stream has records or has ended, ... */
 };
 
 /* What an epoll event is about. */
-enum source { SOURCE_WAKE, SOURCE_LISTENER, SOURCE_CONN };
+enum source { SOURCE_WAKE, SOURCE_LISTENER, SOURCE_CONN, SOURCE_PIPE };
 
 struct conn {
 	enum source source; /* first */
@@ -89,6 +96,8 @@ struct conn {
 	bool continued;      /* 100 Continue was sent */
 	bool registered;     /* with epoll, for: */
 	uint32_t events;
+	enum source pipe_source; /* x.pipe's own, while it is waited for: */
+	bool pipe_registered;
 	uint64_t deadline;         /* monotonic; 0: none, and not in a list */
 	struct list node;          /* of server->conns or ->dead */
 	struct list deadline_node; /* of server->deadlines */
@@ -104,14 +113,25 @@ void conn_start(struct conn *c);
 /* For a connection in server->dead. */
 void conn_free(struct conn *c);
 void conn_on_event(struct conn *c, uint32_t events);
+/* Its pipe has something, or has ended. */
+void conn_on_pipe(struct conn *c);
 void conn_on_notes(struct conn *c, unsigned notes);
 void conn_on_deadline(struct conn *c);
 /* The server is stopping: end what would wait for the client. */
 void conn_on_stop(struct conn *c);
-/* By the handler's thread, when the handler has returned: send what the socket takes at once. */
-void conn_send_first(struct conn *c);
-/* Give the connection up: it moves to server->dead. Not while a handler has it. */
+/*
+ * By the handler's thread, when it is done with the exchange: send what the socket takes at once,
+ * and give it back to the server's.
+ */
+void conn_give_back(struct conn *c);
+/*
+ * Give the connection up: it moves to server->dead. While a handler has it only its reading ends,
+ * so that a handler that waits for a body does not wait on.
+ */
 void conn_close(struct conn *c);
+
+/* Tell a client that waits for it, once, that its body is wanted. Whoever reads calls it. */
+int body_invite(struct conn *c);
 
 /* ---------------------------------------------------------------- what a connection needs of it */
 

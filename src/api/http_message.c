@@ -92,94 +92,6 @@ int http_percent_decode(char *dst, const char *src, size_t n, bool plus)
 	return is_utf8(dst, out) ? (int)out : -EINVAL;
 }
 
-/* --------------------------------------------------------------------- callbacks of the parser */
-
-/* Append to the head within its limit. */
-static int head_add(struct http_message *m, const char *s, size_t n)
-{
-	if (m->head.len + n > m->limits.head)
-		return refuse(m, 431, "the request line and headers are too large");
-	strbuf_addn(&m->head, s, n);
-	return m->head.failed ? refuse(m, 503, "out of memory") : 0;
-}
-
-static int on_url(http_parser *p, const char *at, size_t n)
-{
-	return head_add(p->data, at, n);
-}
-
-/* Terminates what was read before and notes a new header's name. */
-static int header_begin(struct http_message *m)
-{
-	if (!m->headers)
-		m->headers = calloc(HTTP_MAX_PAIRS, sizeof(*m->headers));
-	if (!m->headers)
-		return refuse(m, 503, "out of memory");
-	if (m->n_headers == HTTP_MAX_PAIRS)
-		return refuse(m, 431, "the request has too many headers");
-	if (head_add(m, "", 1) < 0)
-		return -1;
-	m->headers[m->n_headers++].name = m->head.len;
-	m->in_value = false;
-	return 0;
-}
-
-static int on_header_field(http_parser *p, const char *at, size_t n)
-{
-	struct http_message *m = p->data;
-
-	if (m->state != MESSAGE_HEAD) /* a trailer after a chunked body */
-		return 0;
-	if ((m->n_headers == 0 || m->in_value) && header_begin(m) < 0)
-		return -1;
-	return head_add(m, at, n);
-}
-
-static int on_header_value(http_parser *p, const char *at, size_t n)
-{
-	struct http_message *m = p->data;
-
-	if (m->state != MESSAGE_HEAD)
-		return 0;
-	if (!m->in_value) {
-		if (head_add(m, "", 1) < 0)
-			return -1;
-		m->headers[m->n_headers - 1].value = m->head.len;
-		m->in_value = true;
-	}
-	return head_add(m, at, n);
-}
-
-static int on_headers_complete(http_parser *p)
-{
-	struct http_message *m = p->data;
-	const char *expect;
-
-	if (head_add(m, "", 1) < 0)
-		return -1;
-	if (p->http_major != 1)
-		return refuse(m, 505, "only HTTP/1.0 and HTTP/1.1 are served");
-	m->state = MESSAGE_BODY;
-	m->minor = p->http_minor;
-	if ((p->flags & F_CONTENTLENGTH) && p->content_length > m->limits.body)
-		return refuse(m, 413, "the request body is too large");
-	expect = http_message_header(m, "Expect");
-	if (expect && strcasecmp(expect, "100-continue") != 0)
-		return refuse(m, 417, "the only expectation served is 100-continue");
-	m->expects = expect && m->minor > 0;
-	return 0;
-}
-
-static int on_body(http_parser *p, const char *at, size_t n)
-{
-	struct http_message *m = p->data;
-
-	if (m->body.len + n > m->limits.body)
-		return refuse(m, 413, "the request body is too large");
-	strbuf_addn(&m->body, at, n);
-	return m->body.failed ? refuse(m, 503, "out of memory") : 0;
-}
-
 /* ------------------------------------------------------------------------ the request's target */
 
 static int add_param(struct http_message *m, const char *s, size_t n)
@@ -255,15 +167,125 @@ static int parse_target(struct http_message *m)
 	return query ? parse_query(m, query) : 0;
 }
 
+/* --------------------------------------------------------------------- callbacks of the parser */
+
+/* Append to the head within its limit. */
+static int head_add(struct http_message *m, const char *s, size_t n)
+{
+	if (m->head.len + n > m->limits.head)
+		return refuse(m, 431, "the request line and headers are too large");
+	strbuf_addn(&m->head, s, n);
+	return m->head.failed ? refuse(m, 503, "out of memory") : 0;
+}
+
+static int on_url(http_parser *p, const char *at, size_t n)
+{
+	return head_add(p->data, at, n);
+}
+
+/* Terminates what was read before and notes a new header's name. */
+static int header_begin(struct http_message *m)
+{
+	if (!m->headers)
+		m->headers = calloc(HTTP_MAX_PAIRS, sizeof(*m->headers));
+	if (!m->headers)
+		return refuse(m, 503, "out of memory");
+	if (m->n_headers == HTTP_MAX_PAIRS)
+		return refuse(m, 431, "the request has too many headers");
+	if (head_add(m, "", 1) < 0)
+		return -1;
+	m->headers[m->n_headers++].name = m->head.len;
+	m->in_value = false;
+	return 0;
+}
+
+static int on_header_field(http_parser *p, const char *at, size_t n)
+{
+	struct http_message *m = p->data;
+
+	if (m->state != MESSAGE_HEAD) /* a trailer after a chunked body */
+		return 0;
+	if ((m->n_headers == 0 || m->in_value) && header_begin(m) < 0)
+		return -1;
+	return head_add(m, at, n);
+}
+
+static int on_header_value(http_parser *p, const char *at, size_t n)
+{
+	struct http_message *m = p->data;
+
+	if (m->state != MESSAGE_HEAD)
+		return 0;
+	if (!m->in_value) {
+		if (head_add(m, "", 1) < 0)
+			return -1;
+		m->headers[m->n_headers - 1].value = m->head.len;
+		m->in_value = true;
+	}
+	return head_add(m, at, n);
+}
+
+static int check_expectation(struct http_message *m)
+{
+	const char *expect = http_message_header(m, "Expect");
+
+	if (expect && strcasecmp(expect, "100-continue") != 0)
+		return refuse(m, 417, "the only expectation served is 100-continue");
+	m->expects = expect && m->minor > 0;
+	return 0;
+}
+
+static bool has_body(const http_parser *p)
+{
+	if (p->flags & F_CHUNKED)
+		return true;
+	return (p->flags & F_CONTENTLENGTH) && p->content_length > 0;
+}
+
+/* Pausing keeps the parser at the head's last byte, which is fed again with the body. */
+static int on_headers_complete(http_parser *p)
+{
+	struct http_message *m = p->data;
+
+	if (head_add(m, "", 1) < 0)
+		return -1;
+	if (p->http_major != 1)
+		return refuse(m, 505, "only HTTP/1.0 and HTTP/1.1 are served");
+	m->state = MESSAGE_BODY;
+	m->minor = p->http_minor;
+	m->method = http_method_str(p->method);
+	m->keep_alive = http_should_keep_alive(p);
+	m->upgrade = p->upgrade;
+	if (check_expectation(m) < 0 || parse_target(m) < 0)
+		return -1;
+	if (has_body(p) && m->holds && m->holds(m, m->holds_arg)) {
+		m->state = MESSAGE_HELD;
+		http_parser_pause(p, 1);
+	} else if ((p->flags & F_CONTENTLENGTH) && p->content_length > m->limits.body) {
+		return refuse(m, 413, "the request body is too large");
+	}
+	return 0;
+}
+
+static int on_body(http_parser *p, const char *at, size_t n)
+{
+	struct http_message *m = p->data;
+
+	if (m->state == MESSAGE_HELD) {
+		memmove(m->out + m->n_out, at, n);
+		m->n_out += n;
+		return 0;
+	}
+	if (m->body.len + n > m->limits.body)
+		return refuse(m, 413, "the request body is too large");
+	strbuf_addn(&m->body, at, n);
+	return m->body.failed ? refuse(m, 503, "out of memory") : 0;
+}
+
 static int on_message_complete(http_parser *p)
 {
 	struct http_message *m = p->data;
 
-	m->method = http_method_str(p->method);
-	m->keep_alive = http_should_keep_alive(p);
-	m->upgrade = p->upgrade;
-	if (parse_target(m) < 0)
-		return -1;
 	m->state = MESSAGE_DONE;
 	http_parser_pause(p, 1);
 	return 0;
@@ -298,20 +320,40 @@ void http_message_free(struct http_message *m)
 	memset(m, 0, sizeof(*m));
 }
 
-size_t http_message_feed(struct http_message *m, const char *data, size_t n)
+static size_t execute(struct http_message *m, const char *data, size_t n)
 {
-	size_t used;
+	size_t used = http_parser_execute(&m->parser, &callbacks, data, n);
 
-	if (m->state == MESSAGE_DONE || m->state == MESSAGE_BAD || n == 0)
-		return 0;
-	m->begun = true;
-	used = http_parser_execute(&m->parser, &callbacks, data, n);
 	if (m->state == MESSAGE_DONE || m->state == MESSAGE_BAD)
 		return used;
 	if (HTTP_PARSER_ERRNO(&m->parser) == HPE_HEADER_OVERFLOW)
 		refuse(m, 431, "the request line and headers are too large");
-	else if (HTTP_PARSER_ERRNO(&m->parser) != HPE_OK)
+	else if (HTTP_PARSER_ERRNO(&m->parser) != HPE_OK &&
+		 HTTP_PARSER_ERRNO(&m->parser) != HPE_PAUSED)
 		refuse(m, 400, http_errno_description(HTTP_PARSER_ERRNO(&m->parser)));
+	return used;
+}
+
+size_t http_message_feed(struct http_message *m, const char *data, size_t n)
+{
+	if ((m->state != MESSAGE_HEAD && m->state != MESSAGE_BODY) || n == 0)
+		return 0;
+	m->begun = true;
+	return execute(m, data, n);
+}
+
+size_t http_message_feed_body(struct http_message *m, const char *data, size_t n, char *out,
+			      size_t *ret_n)
+{
+	size_t used = 0;
+
+	m->out = out;
+	m->n_out = 0;
+	if (m->state == MESSAGE_HELD && n > 0) {
+		http_parser_pause(&m->parser, 0);
+		used = execute(m, data, n);
+	}
+	*ret_n = m->n_out;
 	return used;
 }
 
@@ -323,10 +365,15 @@ const char *http_message_header(const struct http_message *m, const char *name)
 	return NULL;
 }
 
-const char *http_message_param(const struct http_message *m, const char *name)
+const char *http_message_param_at(const struct http_message *m, const char *name, unsigned before)
 {
 	for (unsigned i = 0; i < m->n_params; i++)
-		if (streq(m->query.s + m->params[i].name, name))
+		if (streq(m->query.s + m->params[i].name, name) && before-- == 0)
 			return m->query.s + m->params[i].value;
 	return NULL;
+}
+
+const char *http_message_param(const struct http_message *m, const char *name)
+{
+	return http_message_param_at(m, name, 0);
 }

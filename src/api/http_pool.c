@@ -84,15 +84,17 @@ static void work(struct pool *pool)
 {
 	const struct http_server_options *o = &pool->server->options;
 	struct conn *c = container_of(pool->queue.next, struct conn, work_node);
+	bool given = false; /* then c may be gone when the handler returns */
 
 	list_del(&c->work_node);
 	pool->working++;
 	if (!pool->led || may_work(pool))
 		call_another(pool);
 	pthread_mutex_unlock(&pool->lock);
+	c->x.given = &given;
 	o->handle(&c->x, o->arg);
-	conn_send_first(c);
-	server_note(c, NOTE_HANDLED);
+	if (!given)
+		conn_give_back(c);
 	pthread_mutex_lock(&pool->lock);
 	pool->working--;
 }

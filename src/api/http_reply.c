@@ -6,6 +6,7 @@
  * where the server's thread fetches all there is at once. `unsent` bounds what a slow reader costs.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +58,8 @@ void exchange_begin_head(struct http_exchange *x, int status)
 	if (gmtime_r(&now, &tm))
 		strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &tm);
 	strbuf_addf(&x->out, "HTTP/1.1 %d %s\r\nDate: %s\r\n", status, status_reason(status), date);
+	if (x->request.state != MESSAGE_DONE) /* what the client still sends is no request */
+		x->close = true;
 	if (x->close)
 		strbuf_add(&x->out, "Connection: close\r\n");
 	else if (x->request.minor == 0)
@@ -99,6 +102,33 @@ void exchange_free(struct http_exchange *x)
 	memset(x, 0, sizeof(*x));
 }
 
+/* The head of an answer whose length is not known. */
+static void begin_flow(struct http_exchange *x, int status, const char *type)
+{
+	x->chunked = x->request.minor > 0;
+	if (!x->chunked)
+		x->close = true;
+	exchange_begin_head(x, status);
+	if (type)
+		strbuf_addf(&x->out, "Content-Type: %s\r\n", type);
+	strbuf_add(&x->out, x->chunked ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
+}
+
+/* --------------------------------------------------------------------------------------- pipes */
+
+int http_reply_pipe(struct http_exchange *x, int status, const char *type, int fd)
+{
+	_close_ int own = fd;
+	int flags = fcntl(fd, F_GETFL);
+
+	if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0)
+		return -errno;
+	x->answer = ANSWER_PIPE;
+	x->pipe = take_fd(&own);
+	begin_flow(x, status, type);
+	return 0;
+}
+
 /* ------------------------------------------------------------------------------------- streams */
 
 struct http_stream *http_reply_stream(struct http_exchange *x,
@@ -113,17 +143,23 @@ struct http_stream *http_reply_stream(struct http_exchange *x,
 	if (!s->options.max_unsent)
 		s->options.max_unsent = MAX_UNSENT;
 	s->conn = container_of(x, struct conn, x);
-	s->chunked = x->request.minor > 0;
 	s->ended = streq(x->request.method, "HEAD"); /* the head alone: nothing may follow it */
-	if (!s->chunked)
-		x->close = true; /* HTTP/1.0: the end of the connection is the end of the body */
 	x->answer = ANSWER_STREAM;
 	x->stream = s;
-	exchange_begin_head(x, 200);
-	if (options->type)
-		strbuf_addf(&x->out, "Content-Type: %s\r\n", options->type);
-	strbuf_add(&x->out, s->chunked ? "Transfer-Encoding: chunked\r\n\r\n" : "\r\n");
+	begin_flow(x, 200, options->type);
+	s->chunked = x->chunked;
 	return s;
+}
+
+void http_stream_start(struct http_stream *s)
+{
+	struct conn *c = s->conn;
+
+	if (!c->x.given || *c->x.given)
+		return;
+	*c->x.given = true;
+	s->started = true;
+	conn_give_back(c);
 }
 
 void stream_free(struct http_stream *s)

@@ -248,6 +248,9 @@ static void serve_event(struct http_server *s, const struct epoll_event *ev)
 	case SOURCE_CONN:
 		conn_on_event(ev->data.ptr, ev->events);
 		break;
+	case SOURCE_PIPE:
+		conn_on_pipe(container_of(ev->data.ptr, struct conn, pipe_source));
+		break;
 	}
 }
 

@@ -9,7 +9,8 @@
  * connection's requests run in order. Handlers run on stacks of 256 KiB.
  *
  * An answer is whole (http_reply), a stream that other threads write records to
- * (http_reply_stream), or the connection itself (http_reply_hijack).
+ * (http_reply_stream), what a pipe or file holds (http_reply_pipe), or the connection itself
+ * (http_reply_hijack).
  */
 #ifndef API_HTTP_SERVER_H
 #define API_HTTP_SERVER_H
@@ -17,6 +18,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "api/http_message.h"
 #include "cnm/error.h"
@@ -29,13 +31,19 @@ struct http_server_options {
 	void (*handle)(struct http_exchange *x, void *arg);
 	/* May the request be handled on the server's thread? NULL: none may. */
 	bool (*quick)(const struct http_message *request, void *arg);
+	/*
+	 * Asked of a request with a body once its head is complete, on the server's thread: is the
+	 * body left to the handler, who reads it with http_body_read()? Such a request is never
+	 * quick, and max_body does not bound it. NULL: none is.
+	 */
+	bool (*streams)(const struct http_message *request, void *arg);
 	void *arg;
 	/* Each 0: the default. */
 	size_t max_head;          /* bytes of request line and headers: 64 KiB */
 	size_t max_body;          /* 4 MiB */
 	unsigned max_connections; /* 1024; beyond, the longest idle one makes room */
 	unsigned max_workers;     /* 64; they start on demand and end when idle */
-	unsigned deadline_ms;     /* to read one request, or for a reader to take more: 30 s */
+	unsigned deadline_ms; /* to read one request, for more of a body, or to take more: 30 s */
 };
 
 /* Starts the first thread. */
@@ -57,6 +65,15 @@ int http_server_stop(struct http_server *server, unsigned timeout_ms);
 
 const struct http_message *http_request(const struct http_exchange *x);
 
+/*
+ * Up to n > 0 bytes of a body that `streams` left to the handler, waiting for them if there are
+ * none: how many, 0 at the body's end, or a negative errno: -ECONNRESET (the client has gone, or
+ * the server stops), -ETIMEDOUT (nothing came before the deadline), -EBADMSG (it is no proper
+ * body), -ENOMEM. Invites the body of a client that waits to be. A handler may answer without
+ * having read all; then the connection is closed after the answer.
+ */
+ssize_t http_body_read(struct http_exchange *x, void *buf, size_t n);
+
 /* Adds a line to the head of the answer; before the reply. */
 void http_set_header(struct http_exchange *x, const char *name, const char *value);
 /*
@@ -71,7 +88,8 @@ struct http_stream_options {
 	size_t max_unsent; /* bytes that may wait for a slow reader; 0: 1 MiB */
 	uint64_t end_ns;   /* monotonic instant at which the stream ends itself; 0: none */
 	/*
-	 * Runs once, on the server's thread and after the handler returned, when the stream has
+	 * Runs once, on the server's thread and after the handler returned (or, sooner, after
+	 * http_stream_start()), when the stream has
 	 * ended, its client is gone, or it was too slow. It must see to it that nobody uses the
 	 * stream any more: it is released when this returns. It must not wait for long.
 	 */
@@ -86,12 +104,27 @@ struct http_stream_options {
 struct http_stream *http_reply_stream(struct http_exchange *x,
 				      const struct http_stream_options *options);
 /*
+ * Send the head now, by a handler that goes on beside its stream. The exchange, its request
+ * included, is no more the handler's afterwards, and the stream is its until closed() runs. A
+ * server that stops lets it finish, while other streams end. Without effect in a handler on the
+ * server's thread.
+ */
+void http_stream_start(struct http_stream *stream);
+/*
  * Queue one record, which is sent at once, as a chunk of its own. Never waits. -EPIPE: the stream
  * is over; -ENOBUFS: the reader is too slow, and the connection is cut. Thread-safe.
  */
 int http_stream_write(struct http_stream *stream, const void *data, size_t n);
 /* No more records: the answer is completed and the connection kept. Thread-safe. */
 void http_stream_end(struct http_stream *stream);
+
+/*
+ * Answer with a body that is read from fd, a pipe or a file, until its end, and sent as it comes;
+ * while the client takes no more, nothing is read. fd becomes the server's, also on failure, and is
+ * closed at the end or when the client has gone, also if there is nothing to send to it. A read
+ * that fails cuts the connection. Returns 0, or a negative errno: then nothing was replied.
+ */
+int http_reply_pipe(struct http_exchange *x, int status, const char *type, int fd);
 
 /*
  * Answer by handing over the connection: 101 if the client offered to upgrade, else 200, both as

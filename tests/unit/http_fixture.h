@@ -34,7 +34,10 @@ struct fixture {
 	struct http_server *server;
 	struct http_stream *stream; /* of GET /stream, once `streaming` is posted */
 	struct http_stream_options stream_options;
-	sem_t entered, leave; /* of GET /wait */
+	pthread_mutex_t lock;
+	struct http_stream *live; /* of POST /progress until it is closed; under the lock */
+	int pipe;                 /* what GET /pipe answers with */
+	sem_t entered, leave;     /* of GET /wait, GET /progress and POST /body... */
 	sem_t streaming, closed;
 	sem_t taken;
 	int hijacked; /* socket, once `taken` is posted */
@@ -57,6 +60,9 @@ static inline void on_closed(void *arg)
 {
 	struct fixture *f = arg;
 
+	pthread_mutex_lock(&f->lock);
+	f->live = NULL;
+	pthread_mutex_unlock(&f->lock);
 	sem_post(&f->closed);
 }
 
@@ -84,6 +90,36 @@ static inline void echo(struct http_exchange *x)
 	strbuf_free(&b);
 }
 
+/* The body as it comes, in pieces of at most ?n= bytes; what the last read returned. */
+static inline void read_body(struct http_exchange *x)
+{
+	const char *param = http_message_param(http_request(x), "n");
+	size_t step = param ? strtoul(param, NULL, 10) : 4096;
+	struct strbuf b = { 0 };
+	char piece[4096];
+	ssize_t n;
+
+	while ((n = http_body_read(x, piece, step)) > 0)
+		strbuf_addn(&b, piece, (size_t)n);
+	strbuf_addf(&b, "<%zd>", n);
+	http_reply(x, 200, "text/plain", b.s, b.len);
+	strbuf_free(&b);
+}
+
+/* Goes on beside its stream: a record now, and one when told to. */
+static inline void progress(struct http_exchange *x, struct fixture *f)
+{
+	f->live = http_reply_stream(x, &f->stream_options);
+	http_stream_write(f->live, "first\n", 6);
+	http_stream_start(f->live);
+	wait_for(&f->leave);
+	LOCKED(&f->lock);
+	if (!f->live)
+		return;
+	http_stream_write(f->live, "second\n", 7);
+	http_stream_end(f->live);
+}
+
 static inline void handle(struct http_exchange *x, void *arg)
 {
 	const char *path = http_request(x)->path;
@@ -96,6 +132,18 @@ static inline void handle(struct http_exchange *x, void *arg)
 	} else if (streq(path, "/stream")) {
 		f->stream = http_reply_stream(x, &f->stream_options);
 		sem_post(&f->streaming);
+	} else if (streq(path, "/progress")) {
+		progress(x, f);
+	} else if (streq(path, "/pipe")) {
+		assert_int_equal(http_reply_pipe(x, 201, "text/plain", take_fd(&f->pipe)), 0);
+	} else if (streq(path, "/body")) {
+		read_body(x);
+	} else if (streq(path, "/body/unread")) {
+		echo(x);
+	} else if (streq(path, "/body/wait")) {
+		sem_post(&f->entered);
+		wait_for(&f->leave);
+		read_body(x);
 	} else if (streq(path, "/hijack")) {
 		http_reply_hijack(x, "application/vnd.docker.raw-stream", on_taken, f);
 	} else if (streq(path, "/nothing")) {
@@ -103,6 +151,11 @@ static inline void handle(struct http_exchange *x, void *arg)
 	} else if (!streq(path, "/silent")) {
 		echo(x);
 	}
+}
+
+static inline bool is_streamed(const struct http_message *m, void *arg)
+{
+	return str_after(m->path, "/body") != NULL;
 }
 
 static inline bool is_quick(const struct http_message *m, void *arg)
@@ -117,10 +170,11 @@ static inline void start(struct fixture *f, struct http_server_options options)
 	struct cnm_error err = { 0 };
 
 	memset(f, 0, sizeof(*f));
-	f->hijacked = -1;
+	f->hijacked = f->pipe = -1;
 	f->stream_options = (struct http_stream_options){ .type = "application/json",
 							  .closed = on_closed,
 							  .arg = f };
+	pthread_mutex_init(&f->lock, NULL);
 	sem_init(&f->entered, 0, 0);
 	sem_init(&f->leave, 0, 0);
 	sem_init(&f->streaming, 0, 0);
@@ -128,6 +182,7 @@ static inline void start(struct fixture *f, struct http_server_options options)
 	sem_init(&f->taken, 0, 0);
 	options.handle = handle;
 	options.quick = is_quick;
+	options.streams = is_streamed;
 	options.arg = f;
 	assert_int_equal(http_server_start(&f->server, &options, &err), 0);
 }
@@ -145,6 +200,7 @@ static inline int teardown(void **state)
 	int r = f->server ? http_server_stop(f->server, PATIENCE_S * 1000) : 0;
 
 	close_fd(&f->hijacked);
+	close_fd(&f->pipe);
 	free(f);
 	return r;
 }
