@@ -16,8 +16,9 @@
 #include "base/str.h"
 
 static const struct api_route *const tables[] = {
-	api_system_routes,  api_event_routes,    api_network_routes,
-	api_sandbox_routes, api_endpoint_routes, api_absent_routes,
+	api_system_routes,   api_event_routes,      api_network_routes,          api_sandbox_routes,
+	api_endpoint_routes, api_container_routes,  api_container_stream_routes, api_exec_routes,
+	api_image_routes,    api_image_work_routes, api_volume_routes,           api_absent_routes,
 };
 #define N_TABLES (sizeof(tables) / sizeof(*tables))
 
@@ -98,7 +99,7 @@ int api_reply_changed(struct api_call *call, int status)
 }
 
 /* An error names what a client sent, cut to fit: what is no UTF-8 any more becomes '?'. */
-static json_t *message_string(const char *message)
+json_t *api_message(const char *message)
 {
 	json_t *j = json_string(message);
 	char text[CNM_ERROR_TEXT];
@@ -118,7 +119,7 @@ int api_reply_error(struct http_exchange *x, int status, const char *message)
 	_json_ json_t *j = json_object();
 	_free_ char *text = NULL;
 
-	json_put(j, "message", message_string(message));
+	json_put(j, "message", api_message(message));
 	text = json_text(j);
 	if (text)
 		http_reply(x, status, "application/json", text, strlen(text));
@@ -161,30 +162,9 @@ int api_read_body(struct api_call *call)
 	return api_parse(&call->body, body->s, body->len, &call->err);
 }
 
-int api_param_bool(struct api_call *call, const char *name, bool *ret)
+int api_read_optional_body(struct api_call *call)
 {
-	const char *s = http_message_param(call->request, name);
-
-	if (!s || *s == '\0')
-		return 0;
-	if (str_to_bool(s, ret) < 0)
-		return cnm_error_set(&call->err, CNM_E_INVALID,
-				     "invalid value for %s: \"%s\": it is true or false", name, s);
-	return 0;
-}
-
-int api_param_filters(struct api_call *call, const char **ret)
-{
-	const char *s = http_message_param(call->request, "filters");
-	_json_ json_t *j = NULL;
-	int r;
-
-	if (!s || *s == '\0')
-		return 0;
-	r = api_parse(&j, s, strlen(s), &call->err);
-	if (r == 0)
-		*ret = s;
-	return r < 0 ? cnm_error_prefix(&call->err, "invalid filter") : 0;
+	return call->request->body.len ? api_read_body(call) : 0;
 }
 
 /* ------------------------------------------------------------------------------- version prefix */
@@ -221,15 +201,17 @@ static int version_prefix(const char **path)
 }
 
 /* The route's path, or NULL after an answer: the version is not served. */
-static const char *check_version(struct http_exchange *x)
+static const char *check_version(struct http_exchange *x, unsigned *ret_version)
 {
 	const char *path = http_request(x)->path, *rest = path;
 	int version = version_prefix(&rest);
 	char text[160];
 	int n = (int)(rest - path);
 
-	if (version < 0 || (version >= 1024 && version <= 1047))
+	if (version < 0 || (version >= 1024 && version <= 1047)) {
+		*ret_version = version < 0 ? 1047 : (unsigned)version;
 		return rest;
+	}
 	if (version < 1024)
 		snprintf(text, sizeof(text),
 			 "client version %.*s is too old. Minimum supported API version is %s, "
@@ -303,6 +285,11 @@ static void set_common_headers(struct http_exchange *x)
 	http_set_header(x, "Server", server);
 }
 
+static bool is_reading(const char *method)
+{
+	return streq(method, "GET") || streq(method, "HEAD");
+}
+
 static int run_route(struct api_call *call, const struct match *m)
 {
 	_free_ char *ref = malloc(m->ref_len + 1);
@@ -317,16 +304,25 @@ static int run_route(struct api_call *call, const struct match *m)
 	r = api_param_bool(call, "dry-run", &dry);
 	if (r < 0)
 		return r;
+	if (dry && !(m->route->flags & ROUTE_PLANS) && !is_reading(call->request->method))
+		return cnm_error_set(&call->err, CNM_E_INVALID,
+				     "%s %s has no dry run: ask without dry-run",
+				     call->request->method, call->request->path);
 	call->ref = ref;
 	call->dry = dry ? &call->plan : NULL;
 	return m->route->handle(call);
 }
 
-static void call_route(struct api *api, struct http_exchange *x, const struct match *m)
+/* Nothing is read of the exchange after a handler that succeeded: it may have given it up. */
+static void call_route(struct api *api, struct http_exchange *x, unsigned api_version,
+		       const struct match *m)
 {
-	struct api_call call = {
-		.api = api, .engine = api->engine, .x = x, .request = http_request(x)
-	};
+	struct api_call call = { .api = api,
+				 .engine = api->engine,
+				 .containers = api->containers,
+				 .x = x,
+				 .request = http_request(x),
+				 .version = api_version };
 	int r = run_route(&call, m);
 
 	if (r < 0 && call.err.text[0] == '\0') /* nobody said why: tell at least what kind */
@@ -340,16 +336,17 @@ static void call_route(struct api *api, struct http_exchange *x, const struct ma
 
 void api_handle(struct http_exchange *x, void *arg)
 {
+	unsigned api_version;
 	const char *path;
 	struct match m;
 
 	set_common_headers(x);
-	path = check_version(x);
+	path = check_version(x, &api_version);
 	if (!path)
 		return;
 	m = find_route(http_request(x)->method, path);
 	if (m.route) {
-		call_route(arg, x, &m);
+		call_route(arg, x, api_version, &m);
 	} else if (m.allow.len) {
 		http_set_header(x, "Allow", m.allow.s);
 		api_reply_error(x, 405, "method not allowed");
@@ -359,7 +356,8 @@ void api_handle(struct http_exchange *x, void *arg)
 	strbuf_free(&m.allow);
 }
 
-bool api_is_quick(const struct http_message *request, void *arg)
+/* NULL: none. */
+static const struct api_route *route_of(const struct http_message *request)
 {
 	const char *path = request->path;
 	struct match m;
@@ -367,5 +365,19 @@ bool api_is_quick(const struct http_message *request, void *arg)
 	version_prefix(&path);
 	m = find_route(request->method, path);
 	strbuf_free(&m.allow);
-	return !m.route || m.route->quick;
+	return m.route;
+}
+
+bool api_is_quick(const struct http_message *request, void *arg)
+{
+	const struct api_route *route = route_of(request);
+
+	return !route || (route->flags & ROUTE_QUICK);
+}
+
+bool api_streams(const struct http_message *request, void *arg)
+{
+	const struct api_route *route = route_of(request);
+
+	return route && (route->flags & ROUTE_BODY);
 }

@@ -10,16 +10,20 @@
 
 #include "api/http_server.h"
 #include "cnm/cnm.h"
+#include "containers/containers.h"
 
 #define API_VERSION     "1.47"
 #define API_MIN_VERSION "1.24"
 
+/* Both must outlive the server. */
 struct api {
-	struct cnm_engine *engine; /* must outlive the server */
+	struct cnm_engine *engine;
+	struct containers *containers;
 };
 
 /* For struct http_server_options; arg is a struct api. Any thread. */
 void api_handle(struct http_exchange *x, void *arg);
 bool api_is_quick(const struct http_message *request, void *arg);
+bool api_streams(const struct http_message *request, void *arg);
 
 #endif

@@ -16,21 +16,29 @@
 struct api_call {
 	struct api *api;
 	struct cnm_engine *engine;
+	struct containers *containers;
 	struct http_exchange *x;
 	const struct http_message *request;
+	unsigned version;         /* major * 1000 + minor; the newest if the path names none */
 	const char *ref;          /* what the route's '*' stands for, decoded; else "" */
-	json_t *body;             /* by api_read_body() */
+	json_t *body;             /* by api_read_body(); NULL: none */
 	struct api_memory memory; /* what the body was decoded into */
 	struct cnm_dry_run plan;
 	struct cnm_dry_run *dry; /* &plan with ?dry-run=1, else NULL: pass it to the library */
 	struct cnm_error err;
 };
 
+enum {
+	ROUTE_QUICK = 1, /* needs no waiting: may run on the server's thread */
+	ROUTE_BODY = 2,  /* reads its body itself, by http_body_read() */
+	ROUTE_PLANS = 4, /* heeds call->dry; other routes but GET and HEAD refuse dry runs */
+};
+
 struct api_route {
 	const char *method;
 	const char *pattern; /* one '*' at most, which stands for any text, slashes included */
 	int (*handle)(struct api_call *call);
-	bool quick; /* needs no waiting: may run on the server's thread */
+	unsigned flags;
 };
 
 /* Each ends with a route whose method is NULL. Of two that match a path the first one counts. */
@@ -39,6 +47,12 @@ extern const struct api_route api_event_routes[];
 extern const struct api_route api_network_routes[];
 extern const struct api_route api_sandbox_routes[];
 extern const struct api_route api_endpoint_routes[];
+extern const struct api_route api_container_routes[];
+extern const struct api_route api_container_stream_routes[];
+extern const struct api_route api_exec_routes[];
+extern const struct api_route api_image_routes[];
+extern const struct api_route api_image_work_routes[];
+extern const struct api_route api_volume_routes[];
 extern const struct api_route api_absent_routes[];
 
 /*
@@ -54,11 +68,32 @@ int api_reply_changed(struct api_call *call, int status);
 /* 200 {"Plan": [lines]} from call->plan. */
 int api_reply_plan(struct api_call *call);
 int api_reply_error(struct http_exchange *x, int status, const char *message);
+/* The message as a string, whatever it holds; NULL if memory is out. */
+json_t *api_message(const char *message);
 
 /* Reads the request's JSON object into call->body, with Docker's words for what is wrong. */
 int api_read_body(struct api_call *call);
-/* A query parameter that is a boolean; false if it is absent. */
+/* The same, but there need not be one. */
+int api_read_optional_body(struct api_call *call);
+/*
+ * Query parameters. One that is absent or empty counts as not given: *ret keeps its value, or is
+ * NULL for a text.
+ */
+const char *api_param(const struct api_call *call, const char *name);
 int api_param_bool(struct api_call *call, const char *name, bool *ret);
+/* Within +-2^31. */
+int api_param_int(struct api_call *call, const char *name, long *ret);
+/* An instant in wall clock ns, as Docker's filters have it; 1 at least. */
+int api_param_time(struct api_call *call, const char *name, int64_t *ret);
+/* ?h= and ?w=, of a terminal. */
+int api_param_size(struct api_call *call, unsigned *ret_rows, unsigned *ret_columns);
+/* This machine, as Go names it. */
+const char *api_arch(void);
+/* ?platform= must be this machine's, or not given. */
+int api_check_platform(struct api_call *call);
+/* Content-Type of what a container or an execution writes; of its connection, handed over. */
+const char *api_stream_type(const struct api_call *call, bool terminal);
+const char *api_hijack_type(const struct api_call *call, bool terminal);
 /* The parameter "filters", or NULL. Its nesting has been checked, so it may be parsed. */
 int api_param_filters(struct api_call *call, const char **ret);
 

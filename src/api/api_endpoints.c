@@ -71,11 +71,11 @@ static int leave(struct api_call *call)
 }
 
 const struct api_route api_endpoint_routes[] = {
-	{ "GET", "/cnm/v1/endpoints", list, false },
-	{ "POST", "/cnm/v1/endpoints", create, false },
-	{ "POST", "/cnm/v1/endpoints/*/join", join, false },
-	{ "POST", "/cnm/v1/endpoints/*/leave", leave, false },
-	{ "GET", "/cnm/v1/endpoints/*", inspect, false },
-	{ "DELETE", "/cnm/v1/endpoints/*", delete, false },
-	{ NULL, NULL, NULL, false },
+	{ "GET", "/cnm/v1/endpoints", list, 0 },
+	{ "POST", "/cnm/v1/endpoints", create, ROUTE_PLANS },
+	{ "POST", "/cnm/v1/endpoints/*/join", join, ROUTE_PLANS },
+	{ "POST", "/cnm/v1/endpoints/*/leave", leave, ROUTE_PLANS },
+	{ "GET", "/cnm/v1/endpoints/*", inspect, 0 },
+	{ "DELETE", "/cnm/v1/endpoints/*", delete, ROUTE_PLANS },
+	{ NULL, NULL, NULL, 0 },
 };

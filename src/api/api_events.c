@@ -76,30 +76,14 @@ static void closed(void *arg)
 	subscription_free(sub);
 }
 
-static int param_time(struct api_call *call, const char *name, int64_t *ret)
-{
-	const char *s = http_message_param(call->request, name);
-
-	if (!s || *s == '\0')
-		return 0;
-	if (clock_parse(s, clock_wall_ns(), ret) < 0)
-		return cnm_error_set(&call->err, CNM_E_INVALID,
-				     "invalid value for \"%s\": \"%s\": it is RFC 3339, seconds "
-				     "since 1970, or a duration like 10m",
-				     name, s);
-	if (*ret <= 0) /* 0 would be "not given" */
-		*ret = 1;
-	return 0;
-}
-
 static int read_params(struct api_call *call, struct subscription *sub)
 {
 	const char *filters = http_message_param(call->request, "filters");
 	int r;
 
-	r = param_time(call, "since", &sub->since);
+	r = api_param_time(call, "since", &sub->since);
 	if (r == 0)
-		r = param_time(call, "until", &sub->until);
+		r = api_param_time(call, "until", &sub->until);
 	if (r == 0 && sub->since && sub->until && sub->until < sub->since)
 		r = cnm_error_set(&call->err, CNM_E_INVALID,
 				  "`since` time cannot be after `until` time");
@@ -141,6 +125,6 @@ static int events(struct api_call *call)
 }
 
 const struct api_route api_event_routes[] = {
-	{ "GET", "/events", events, false },
-	{ NULL, NULL, NULL, false },
+	{ "GET", "/events", events, 0 },
+	{ NULL, NULL, NULL, 0 },
 };

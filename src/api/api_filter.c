@@ -81,6 +81,19 @@ static bool match_network(const json_t *values, const json_t *event)
 	return match_actor(values, event, "network");
 }
 
+static bool match_volume(const json_t *values, const json_t *event)
+{
+	return match_actor(values, event, "volume");
+}
+
+/* Also what happens to a container made of it. */
+static bool match_image(const json_t *values, const json_t *event)
+{
+	const json_t *attributes = json_object_get(json_object_get(event, "Actor"), "Attributes");
+
+	return match_actor(values, event, "image") || begins(values, text_of(attributes, "image"));
+}
+
 /* Also what happens to a network on a container's behalf. */
 static bool match_container(const json_t *values, const json_t *event)
 {
@@ -121,6 +134,7 @@ static const struct {
 } keys[] = {
 	{ "type", match_type },       { "event", match_action },        { "scope", match_scope },
 	{ "network", match_network }, { "container", match_container }, { "label", match_labels },
+	{ "image", match_image },     { "volume", match_volume },
 };
 #define N_KEYS (sizeof(keys) / sizeof(*keys))
 

@@ -82,8 +82,8 @@ static int connect_sandbox(struct api_call *call)
 	if (r == 0)
 		r = api_decode_connect(&call->memory, call->body, &sandbox, &config, &call->err);
 	if (r == 0)
-		r = cnm_network_connect(call->engine, call->ref, sandbox, &config, call->dry,
-					&call->err);
+		r = containers_network_connect(call->containers, call->ref, sandbox, &config,
+					       call->dry, &call->err);
 	return r < 0 ? r : api_reply_changed(call, 200);
 }
 
@@ -97,8 +97,8 @@ static int disconnect_sandbox(struct api_call *call)
 	if (r == 0)
 		r = api_decode_disconnect(call->body, &sandbox, &force, &call->err);
 	if (r == 0)
-		r = cnm_network_disconnect(call->engine, call->ref, sandbox, force, call->dry,
-					   &call->err);
+		r = containers_network_disconnect(call->containers, call->ref, sandbox, force,
+						  call->dry, &call->err);
 	return r < 0 ? r : api_reply_changed(call, 200);
 }
 
@@ -117,13 +117,13 @@ static int prune(struct api_call *call)
 }
 
 const struct api_route api_network_routes[] = {
-	{ "GET", "/networks", list, false },
-	{ "GET", "/networks/", list, false },
-	{ "POST", "/networks/create", create, false },
-	{ "POST", "/networks/prune", prune, false },
-	{ "POST", "/networks/*/connect", connect_sandbox, false },
-	{ "POST", "/networks/*/disconnect", disconnect_sandbox, false },
-	{ "GET", "/networks/*", inspect, false },
-	{ "DELETE", "/networks/*", delete, false },
-	{ NULL, NULL, NULL, false },
+	{ "GET", "/networks", list, 0 },
+	{ "GET", "/networks/", list, 0 },
+	{ "POST", "/networks/create", create, ROUTE_PLANS },
+	{ "POST", "/networks/prune", prune, ROUTE_PLANS },
+	{ "POST", "/networks/*/connect", connect_sandbox, ROUTE_PLANS },
+	{ "POST", "/networks/*/disconnect", disconnect_sandbox, ROUTE_PLANS },
+	{ "GET", "/networks/*", inspect, 0 },
+	{ "DELETE", "/networks/*", delete, ROUTE_PLANS },
+	{ NULL, NULL, NULL, 0 },
 };

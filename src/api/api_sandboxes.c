@@ -105,11 +105,11 @@ static int repair(struct api_call *call)
 }
 
 const struct api_route api_sandbox_routes[] = {
-	{ "GET", "/cnm/v1/sandboxes", list, false },
-	{ "POST", "/cnm/v1/sandboxes", create, false },
-	{ "GET", "/cnm/v1/sandboxes/*", inspect, false },
-	{ "DELETE", "/cnm/v1/sandboxes/*", delete, false },
-	{ "GET", "/cnm/v1/doctor", examine, false },
-	{ "POST", "/cnm/v1/doctor", repair, false },
-	{ NULL, NULL, NULL, false },
+	{ "GET", "/cnm/v1/sandboxes", list, 0 },
+	{ "POST", "/cnm/v1/sandboxes", create, ROUTE_PLANS },
+	{ "GET", "/cnm/v1/sandboxes/*", inspect, 0 },
+	{ "DELETE", "/cnm/v1/sandboxes/*", delete, ROUTE_PLANS },
+	{ "GET", "/cnm/v1/doctor", examine, 0 },
+	{ "POST", "/cnm/v1/doctor", repair, ROUTE_PLANS },
+	{ NULL, NULL, NULL, 0 },
 };

@@ -24,35 +24,45 @@ static int ping(struct api_call *call)
 	return 0;
 }
 
-/* The machine as Go names it. */
-static const char *go_arch(const char *machine)
+/* {"Name", "Version", "Details"}, or NULL if the version is not known. */
+static json_t *component(const char *name, const json_t *info, const char *key)
 {
-	static const char *const names[][2] = {
-		{ "x86_64", "amd64" }, { "aarch64", "arm64" },   { "i686", "386" },
-		{ "armv7l", "arm" },   { "ppc64le", "ppc64le" }, { "s390x", "s390x" },
-	};
+	const char *v = json_string_value(json_object_get(info, key));
 
-	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
-		if (streq(names[i][0], machine))
-			return names[i][1];
-	return machine;
+	return v && *v ? json_pack("{s:s, s:s, s:{s:s}}", "Name", name, "Version", v, "Details",
+				   "GitCommit", "")
+		       : NULL;
+}
+
+/* Ourselves, and the programs that run containers. */
+static json_t *components(const char *arch, const char *kernel, const json_t *info)
+{
+	json_t *list =
+		json_pack("[{s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s}}]", "Name", "Engine",
+			  "Version", cnm_version(), "Details", "ApiVersion", API_VERSION,
+			  "MinAPIVersion", API_MIN_VERSION, "Os", "linux", "Arch", arch,
+			  "KernelVersion", kernel, "Experimental", "false", "GitCommit", "");
+	const char *runtime = json_string_value(json_object_get(info, "DefaultRuntime"));
+
+	json_array_append_new(list, component("conmon", info, "ConmonVersion"));
+	if (runtime)
+		json_array_append_new(list, component(runtime, info, "RuncVersion"));
+	return list;
 }
 
 static int version(struct api_call *call)
 {
+	const char *arch = api_arch();
+	_json_ json_t *containers = NULL;
 	struct utsname u;
-	const char *arch;
 
+	containers_info(call->containers, &containers, NULL); /* without them if it cannot say */
 	uname(&u);
-	arch = go_arch(u.machine);
 	return api_reply_object(
 		call, 200,
-		json_pack("{s:{s:s}, s:[{s:s, s:s, s:{s:s, s:s, s:s, s:s, s:s, s:s, s:s}}],"
-			  " s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}",
-			  "Platform", "Name", "cnm", "Components", "Name", "Engine", "Version",
-			  cnm_version(), "Details", "ApiVersion", API_VERSION, "MinAPIVersion",
-			  API_MIN_VERSION, "Os", "linux", "Arch", arch, "KernelVersion", u.release,
-			  "Experimental", "false", "GitCommit", "", "Version", cnm_version(),
+		json_pack("{s:{s:s}, s:o?, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s}",
+			  "Platform", "Name", "cnm", "Components",
+			  components(arch, u.release, containers), "Version", cnm_version(),
 			  "ApiVersion", API_VERSION, "MinAPIVersion", API_MIN_VERSION, "GitCommit",
 			  "", "GoVersion", "", "Os", "linux", "Arch", arch, "KernelVersion",
 			  u.release, "BuildTime", ""));
@@ -104,49 +114,60 @@ static json_t *machine_info(void)
 			 cgroup, "SystemTime", clock_format(clock_wall_ns(), now));
 }
 
-/* What a daemon without containers, images, volumes and swarm says of them. */
+/* What nobody says anything of, and clients look for. */
 static json_t *absent_info(void)
 {
 	return json_pack(
-		"{s:s, s:i, s:i, s:i, s:i, s:i, s:s, s:[], s:s, s:s, s:s, s:{}, s:s,"
-		" s:s, s:{s:[], s:[], s:n, s:[]}, s:{s:s, s:s, s:b, s:s, s:n},"
-		" s:{s:[], s:{}, s:[]}, s:[], s:[], s:b, s:b, s:b, s:b, s:b, s:[]}",
-		"ID", "", "Containers", 0, "ContainersRunning", 0, "ContainersPaused", 0,
-		"ContainersStopped", 0, "Images", 0, "Driver", "", "DriverStatus", "LoggingDriver",
-		"", "CgroupDriver", "none", "DockerRootDir", "", "Runtimes", "DefaultRuntime", "",
-		"InitBinary", "", "Plugins", "Volume", "Network", "Authorization", "Log", "Swarm",
-		"NodeID", "", "LocalNodeState", "inactive", "ControlAvailable", 0, "Error", "",
-		"RemoteManagers", "RegistryConfig", "InsecureRegistryCIDRs", "IndexConfigs",
-		"Mirrors", "SecurityOptions", "Labels", "ExperimentalBuild", 0, "Debug", 0,
-		"IPv4Forwarding", 1, "LiveRestoreEnabled", 1, "OomKillDisable", 0, "Warnings");
+		"{s:s, s:s, s:[], s:s, s:{s:[s], s:[], s:n, s:[]}, s:{s:s, s:s, s:b, s:s, s:n},"
+		" s:{s:[], s:{}, s:[]}, s:[], s:b, s:b, s:b, s:b, s:b, s:[]}",
+		"ID", "", "Driver", "", "DriverStatus", "InitBinary", "", "Plugins", "Volume",
+		"local", "Network", "Authorization", "Log", "Swarm", "NodeID", "", "LocalNodeState",
+		"inactive", "ControlAvailable", 0, "Error", "", "RemoteManagers", "RegistryConfig",
+		"InsecureRegistryCIDRs", "IndexConfigs", "Mirrors", "Labels", "ExperimentalBuild",
+		0, "Debug", 0, "IPv4Forwarding", 1, "LiveRestoreEnabled", 1, "OomKillDisable", 0,
+		"Warnings");
 }
 
-/* The engine's word counts where it says something too. */
+/* Adds what part says to all; of what both say the part's counts, but warnings add up. */
+static int merge_info(json_t *all, json_t *part)
+{
+	json_t *warnings = json_object_get(all, "Warnings"),
+	       *more = json_object_get(part, "Warnings");
+
+	if (json_is_array(warnings) && json_is_array(more)) {
+		if (json_array_extend(warnings, more) < 0)
+			return -ENOMEM;
+		json_object_del(part, "Warnings");
+	}
+	return json_object_update_recursive(all, part) < 0 ? -ENOMEM : 0;
+}
+
+/* The later one's word counts: the machine, the engine of networks, the containers. */
 static int info(struct api_call *call)
 {
-	_json_ json_t *machine = machine_info(), *engine = NULL;
-	json_t *all = absent_info();
+	_json_ json_t *all = absent_info(), *machine = machine_info();
+	_json_ json_t *engine = NULL, *containers = NULL;
 	_free_ char *json = NULL;
 	int r;
 
 	r = cnm_engine_info(call->engine, &json, &call->err);
-	if (r < 0) {
-		json_decref(all);
+	if (r == 0)
+		r = containers_info(call->containers, &containers, &call->err);
+	if (r < 0)
 		return r;
-	}
 	engine = json_loads(json, 0, NULL);
-	if (!all || !machine || json_object_update(all, machine) < 0 || !engine ||
-	    json_object_update_recursive(all, engine) < 0) {
-		json_decref(all);
+	if (!all || !machine || !engine || merge_info(all, machine) < 0 ||
+	    merge_info(all, engine) < 0 || merge_info(all, containers) < 0)
 		return cnm_error_errno(&call->err, ENOMEM, "collect the information");
-	}
 	json_object_set(json_object_get(all, "Plugins"), "Network",
 			json_object_get(all, "NetworkDrivers"));
-	return api_reply_object(call, 200, all);
+	return api_reply_object(call, 200, take_ptr(all));
 }
 
 const struct api_route api_system_routes[] = {
-	{ "GET", "/_ping", ping, true },      { "HEAD", "/_ping", ping, true },
-	{ "GET", "/version", version, true }, { "GET", "/info", info, false },
-	{ NULL, NULL, NULL, false },
+	{ "GET", "/_ping", ping, ROUTE_QUICK },
+	{ "HEAD", "/_ping", ping, ROUTE_QUICK },
+	{ "GET", "/version", version, 0 },
+	{ "GET", "/info", info, 0 },
+	{ NULL, NULL, NULL, 0 },
 };

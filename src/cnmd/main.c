@@ -27,6 +27,7 @@
 #include "base/str.h"
 #include "cnm/cnm.h"
 #include "cnmd/listen.h"
+#include "containers/containers.h"
 #include "controller/engine.h"
 
 #ifndef CNM_LIBEXECDIR
@@ -38,6 +39,7 @@
 
 struct settings {
 	struct cnm_options engine;
+	struct containers_options containers;
 	const char *socket;
 	const char *keeper; /* as given; NULL: the default */
 	char keeper_path[PATH_MAX];
@@ -63,6 +65,12 @@ static const char help_text[] =
 	"  --keeper PATH          program that keeps sockets over a restart, or \"systemd\",\n"
 	"                         or \"none\" (default cnm-keeper beside cnmd or in\n"
 	"                         " CNM_LIBEXECDIR ")\n"
+	"  --runtime NAME|PATH    the OCI runtime (default: crun if it works here, else runc)\n"
+	"  --conmon PATH          (default conmon)\n"
+	"  --seccomp PATH         the containers' profile, in Docker's format\n"
+	"                         (default /usr/share/containers/seccomp.json)\n"
+	"  --cgroup-parent PATH   where the containers' cgroups are (default / and the instance)\n"
+	"  --busybox PATH         what the image busybox is made of (default /bin/busybox)\n"
 	"  --pool N               ready-made namespaces (default 4)\n"
 	"  --resolv-conf PATH     the host's (default /etc/resolv.conf)\n"
 	"  --log-level LEVEL      error, warn, info or debug (default info)\n"
@@ -79,6 +87,11 @@ enum {
 	OPT_NO_IP_FORWARD,
 	OPT_IP_FORWARD_NO_DROP,
 	OPT_KEEPER,
+	OPT_RUNTIME,
+	OPT_CONMON,
+	OPT_SECCOMP,
+	OPT_CGROUP_PARENT,
+	OPT_BUSYBOX,
 	OPT_POOL,
 	OPT_RESOLV_CONF,
 	OPT_LOG_LEVEL,
@@ -98,6 +111,11 @@ static const struct option long_options[] = {
 	{ "no-ip-forward", no_argument, NULL, OPT_NO_IP_FORWARD },
 	{ "ip-forward-no-drop", no_argument, NULL, OPT_IP_FORWARD_NO_DROP },
 	{ "keeper", required_argument, NULL, OPT_KEEPER },
+	{ "runtime", required_argument, NULL, OPT_RUNTIME },
+	{ "conmon", required_argument, NULL, OPT_CONMON },
+	{ "seccomp", required_argument, NULL, OPT_SECCOMP },
+	{ "cgroup-parent", required_argument, NULL, OPT_CGROUP_PARENT },
+	{ "busybox", required_argument, NULL, OPT_BUSYBOX },
 	{ "pool", required_argument, NULL, OPT_POOL },
 	{ "resolv-conf", required_argument, NULL, OPT_RESOLV_CONF },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
@@ -156,6 +174,16 @@ static int set_pool(struct settings *s, const char *text)
 	return 0;
 }
 
+static int set_cgroup_parent(struct settings *s, const char *path)
+{
+	if (path[0] != '/' || !path[1] || strstr(path, "..")) {
+		fprintf(stderr, "cnmd: --cgroup-parent %s: it must be an absolute path\n", path);
+		return -EINVAL;
+	}
+	s->containers.cgroup_parent = path;
+	return 0;
+}
+
 /* 0, or negative after a message. */
 static int set_option(struct settings *s, int option, const char *value)
 {
@@ -188,6 +216,20 @@ static int set_option(struct settings *s, int option, const char *value)
 		return 0;
 	case OPT_KEEPER:
 		s->keeper = value;
+		return 0;
+	case OPT_RUNTIME:
+		s->containers.runtime = value;
+		return 0;
+	case OPT_CONMON:
+		s->containers.conmon = value;
+		return 0;
+	case OPT_SECCOMP:
+		s->containers.seccomp = value;
+		return 0;
+	case OPT_CGROUP_PARENT:
+		return set_cgroup_parent(s, value);
+	case OPT_BUSYBOX:
+		s->containers.busybox = value;
 		return 0;
 	case OPT_POOL:
 		return set_pool(s, value);
@@ -282,7 +324,8 @@ static void wait_for_end(const sigset_t *signals)
 		log_info(
 			"SIGHUP: nothing is read again while running: restart cnmd to change its options");
 	}
-	log_info("%s: ending; sandboxes stay as they are", sig == SIGTERM ? "SIGTERM" : "SIGINT");
+	log_info("%s: ending; sandboxes and containers stay as they are",
+		 sig == SIGTERM ? "SIGTERM" : "SIGINT");
 }
 
 /* The listening socket: the kept one or a new one, which is then kept. */
@@ -298,12 +341,13 @@ static int open_socket(struct cnm_engine *engine, const struct settings *s, int 
 }
 
 /* Serve until told to end. -ETIMEDOUT: a request would not end, and the engine is still in use. */
-static int serve(struct cnm_engine *engine, const struct settings *s, const sigset_t *signals,
-		 struct cnm_error *err)
+static int serve(struct cnm_engine *engine, struct containers *containers, const struct settings *s,
+		 const sigset_t *signals, struct cnm_error *err)
 {
-	struct api api = { .engine = engine };
+	struct api api = { .engine = engine, .containers = containers };
 	struct http_server_options options = { .handle = api_handle,
 					       .quick = api_is_quick,
+					       .streams = api_streams,
 					       .arg = &api };
 	struct http_server *server;
 	_close_ int fd = -1;
@@ -333,20 +377,41 @@ static int serve(struct cnm_engine *engine, const struct settings *s, const sigs
 	return r;
 }
 
+/* Both, whatever becomes of the first. */
+static int teardown(struct cnm_engine *engine, struct containers *containers,
+		    const struct settings *s, struct cnm_error *err)
+{
+	struct cnm_error second = { 0 };
+	int r = containers_teardown(containers, err);
+
+	if (cnm_engine_teardown(engine, &second) < 0) {
+		if (r == 0)
+			*err = second;
+		else
+			log_err("%s", second.text);
+		r = -EIO;
+	}
+	unlink(s->socket);
+	return r;
+}
+
 static int run(const struct settings *s, const sigset_t *signals, struct cnm_error *err)
 {
+	struct containers_options options = s->containers;
+	struct containers *containers = NULL;
 	struct cnm_engine *engine;
 	int r;
 
 	r = cnm_engine_open(&engine, &s->engine, err);
 	if (r < 0)
 		return r;
-	if (s->teardown) {
-		r = cnm_engine_teardown(engine, err);
-		unlink(s->socket);
-	} else {
-		r = serve(engine, s, signals, err);
-	}
+	options.engine = engine;
+	r = containers_open(&containers, &options, err);
+	if (r == 0 && s->teardown)
+		r = teardown(engine, containers, s, err);
+	else if (r == 0)
+		r = serve(engine, containers, s, signals, err);
+	containers_close(containers);
 	cnm_engine_close(engine);
 	return r;
 }

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * The body of POST /containers/create. Its top level is Config itself with two members more,
+ * HostConfig and NetworkingConfig. HostConfig is read first, since the other two depend on its
+ * network mode; then Config, then the endpoints and the mounts, which draw on both.
+ */
+#include "containers/config.h"
+
+#include <ctype.h>
+#include <limits.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/id.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "containers/config_internal.h"
+
+#define MAX_HOSTNAME   64 /* the kernel's */
+#define MAX_DOMAINNAME 253
+#define STOP_TIMEOUT   10
+
+/* In the order in which inspect shows them. */
+static const struct config_member config_table[] = {
+	{ "Hostname", M_STRING, "\"\"", NULL, NULL },
+	{ "Domainname", M_STRING, "\"\"", NULL, NULL },
+	{ "User", M_STRING, "\"\"", NULL, NULL },
+	{ "AttachStdin", M_BOOL, "false", NULL, NULL },
+	{ "AttachStdout", M_BOOL, "false", NULL, NULL },
+	{ "AttachStderr", M_BOOL, "false", NULL, NULL },
+	{ "ExposedPorts", M_SET, NULL, NULL, NULL },
+	{ "Tty", M_BOOL, "false", NULL, NULL },
+	{ "OpenStdin", M_BOOL, "false", NULL, NULL },
+	{ "StdinOnce", M_BOOL, "false", NULL, NULL },
+	{ "Env", M_STRINGS, "[]", NULL, NULL },
+	{ "Cmd", M_COMMAND, "null", NULL, NULL },
+	{ "Healthcheck", M_OBJECT, NULL, "--health-cmd", "{\"Test\":[\"NONE\"]}" },
+	{ "ArgsEscaped", M_BOOL, NULL, NULL, NULL },
+	{ "Image", M_STRING, "\"\"", NULL, NULL },
+	{ "Volumes", M_SET, "null", NULL, NULL },
+	{ "WorkingDir", M_STRING, "\"\"", NULL, NULL },
+	{ "Entrypoint", M_COMMAND, "null", NULL, NULL },
+	{ "NetworkDisabled", M_BOOL, NULL, "a container without networking", NULL },
+	{ "MacAddress", M_STRING, NULL, NULL, NULL },
+	{ "OnBuild", M_STRINGS, "null", NULL, NULL },
+	{ "Labels", M_MAP, "{}", NULL, NULL },
+	{ "StopSignal", M_STRING, NULL, NULL, NULL },
+	{ "StopTimeout", M_INT, NULL, NULL, NULL },
+	{ "Shell", M_STRINGS, NULL, NULL, NULL },
+	{ NULL, M_STRING, NULL, NULL, NULL },
+};
+
+enum network_mode container_network_mode(const json_t *host, const char **ret_container)
+{
+	const char *mode = config_text(host, "NetworkMode");
+	const char *container = str_after(mode, "container:");
+
+	if (container && ret_container)
+		*ret_container = container;
+	return container             ? NETWORK_CONTAINER
+	       : streq(mode, "host") ? NETWORK_HOST
+	       : streq(mode, "none") ? NETWORK_NONE
+				     : NETWORK_NAMED;
+}
+
+int container_stop_signal(const json_t *config)
+{
+	int n = signal_parse(config_text(config, "StopSignal"));
+
+	return n > 0 ? n : SIGTERM;
+}
+
+int container_stop_timeout(const json_t *config)
+{
+	const json_t *v = json_object_get(config, "StopTimeout");
+
+	return json_is_integer(v) ? (int)json_integer_value(v) : STOP_TIMEOUT;
+}
+
+/* It is written into files and told the kernel: letters, digits, '.', '-' and '_'. */
+static int check_name(const char *what, const char *name, size_t max, struct cnm_error *err)
+{
+	bool fine = strlen(name) <= max;
+
+	for (const char *p = name; fine && *p; p++)
+		fine = isalnum((unsigned char)*p) || strchr(".-_", *p);
+	if (fine)
+		return 0;
+	return cnm_error_set(err, CNM_E_INVALID,
+			     "invalid %s format: %s (at most %zu letters, digits, '.', '-', '_')",
+			     what, name, max);
+}
+
+static int check_env(const json_t *config, struct cnm_error *err)
+{
+	json_t *v;
+	size_t i;
+
+	json_array_foreach (json_object_get(config, "Env"), i, v)
+		if (*json_string_value(v) == '=' || !*json_string_value(v))
+			return cnm_error_set(err, CNM_E_INVALID, "invalid environment variable: %s",
+					     json_string_value(v));
+	return 0;
+}
+
+/* "80", "80/tcp", "8000-8010/udp". */
+static bool is_port(const char *s)
+{
+	static const char *const protocols[] = { "", "/tcp", "/udp", "/sctp" };
+	char text[16];
+	long first, last;
+	size_t n = strspn(s, "0123456789-");
+	char *dash;
+
+	if (n >= sizeof(text))
+		return false;
+	memcpy(text, s, n);
+	text[n] = 0;
+	dash = strchr(text, '-');
+	if (dash)
+		*dash = 0;
+	if (str_to_long(text, 0, 65535, &first) < 0 ||
+	    (dash && (str_to_long(dash + 1, 0, 65535, &last) < 0 || last < first)))
+		return false;
+	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
+		if (strcasecmp(s + n, protocols[i]) == 0)
+			return true;
+	return false;
+}
+
+static int check_ports(const json_t *config, struct cnm_error *err)
+{
+	const char *port;
+	json_t *v;
+
+	json_object_foreach (json_object_get(config, "ExposedPorts"), port, v)
+		if (!is_port(port))
+			return cnm_error_set(err, CNM_E_INVALID,
+					     "invalid port specification: \"%s\"", port);
+	return 0;
+}
+
+static int check_stop(const json_t *config, struct cnm_error *err)
+{
+	const char *signal = config_text(config, "StopSignal");
+	int64_t seconds = config_number(config, "StopTimeout");
+
+	if (*signal && signal_parse(signal) < 0)
+		return cnm_error_set(err, CNM_E_INVALID, "invalid signal: %s", signal);
+	if (seconds < -1 || seconds > INT_MAX)
+		return cnm_error_set(
+			err, CNM_E_INVALID,
+			"invalid StopTimeout %lld: give seconds, or -1 to wait for ever",
+			(long long)seconds);
+	return 0;
+}
+
+int config_working_dir(json_t *config, struct cnm_error *err)
+{
+	const char *dir = config_text(config, "WorkingDir");
+	_free_ char *clean = NULL;
+
+	if (!*dir)
+		return 0;
+	if (*dir != '/')
+		return cnm_error_set(err, CNM_E_INVALID,
+				     "the working directory '%s' is invalid, it needs to be an "
+				     "absolute path",
+				     dir);
+	clean = path_clean(dir);
+	if (!clean || json_object_set_new(config, "WorkingDir", json_string(clean)) < 0)
+		return config_no_memory(err);
+	return 0;
+}
+
+static int decode_config(json_t *ret, const json_t *body, struct cnm_error *err)
+{
+	int r = config_members(ret, body, "", config_table, err);
+
+	r = r < 0 ? r : check_name("hostname", config_text(ret, "Hostname"), MAX_HOSTNAME, err);
+	r = r < 0 ? r
+		  : check_name("domainname", config_text(ret, "Domainname"), MAX_DOMAINNAME, err);
+	r = r < 0 ? r : check_env(ret, err);
+	r = r < 0 ? r : check_ports(ret, err);
+	r = r < 0 ? r : check_stop(ret, err);
+	return r < 0 ? r : config_working_dir(ret, err);
+}
+
+static int settle_network_mode(json_t *host, struct cnm_error *err)
+{
+	const char *mode = config_text(host, "NetworkMode");
+
+	if (!str_is_printable(mode))
+		return cnm_error_set(err, CNM_E_INVALID,
+				     "invalid network mode: it has control characters");
+	if (streq(mode, "default") &&
+	    json_object_set_new(host, "NetworkMode", json_string("bridge")) < 0)
+		return config_no_memory(err);
+	return 0;
+}
+
+/* The host's with its network, another container's with that one's, else the id's first digits. */
+static int default_hostname(struct container_config *c, const char *id, struct cnm_error *err)
+{
+	enum network_mode mode = container_network_mode(c->host, NULL);
+	char name[HOST_NAME_MAX + 1] = "";
+
+	if (*config_text(c->config, "Hostname") || mode == NETWORK_CONTAINER)
+		return 0;
+	if (mode == NETWORK_HOST)
+		gethostname(name, sizeof(name) - 1);
+	else
+		snprintf(name, sizeof(name), "%.*s", ID_SHORT, id);
+	if (json_object_set_new(c->config, "Hostname", json_string(name)) < 0)
+		return config_no_memory(err);
+	return 0;
+}
+
+/* own: body without the two members that are no part of Config. */
+static int decode(struct container_config *c, const json_t *body, json_t *own, unsigned version,
+		  const char *id, struct cnm_error *err)
+{
+	json_t *host = NULL, *networking = NULL;
+	int r = json_get_object(body, "HostConfig", &host, err);
+
+	r = r < 0 ? r : json_get_object(body, "NetworkingConfig", &networking, err);
+	if (r < 0)
+		return r;
+	json_object_del(own, "HostConfig");
+	json_object_del(own, "NetworkingConfig");
+	r = config_host_decode(c->host, host, err);
+	r = r < 0 ? r : settle_network_mode(c->host, err);
+	r = r < 0 ? r : decode_config(c->config, own, err);
+	r = r < 0 ? r : config_endpoints_decode(c, networking, version, err);
+	r = r < 0 ? r : config_mounts_decode(c, err);
+	json_object_del(c->config, "MacAddress");
+	return r < 0 ? r : default_hostname(c, id, err);
+}
+
+int container_config_decode(struct container_config *ret, const json_t *body, unsigned version,
+			    const char *id, struct cnm_error *err)
+{
+	struct container_config c = { json_object(), json_object(), json_object(), json_array(),
+				      json_array() };
+	_json_ json_t *own = NULL;
+	int r;
+
+	if (!json_is_object(body)) {
+		r = cnm_error_set(err, CNM_E_INVALID,
+				  "config cannot be empty in order to create a container");
+	} else if (!c.config || !c.host || !c.endpoints || !c.mounts || !c.warnings ||
+		   !(own = json_copy((json_t *)body))) {
+		r = config_no_memory(err);
+	} else {
+		r = decode(&c, body, own, version, id, err);
+	}
+	if (r < 0)
+		container_config_free(&c);
+	else
+		*ret = c;
+	return r;
+}
+
+void container_config_free(struct container_config *c)
+{
+	if (!c)
+		return;
+	json_decref(c->config);
+	json_decref(c->host);
+	json_decref(c->endpoints);
+	json_decref(c->mounts);
+	json_decref(c->warnings);
+	*c = (struct container_config){ 0 };
+}

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+/*
+ * A container and the engine: its declared sandbox, which has the container's id and name.
+ *
+ * The settings of its networks (c.endpoints) are what was asked for; the sandbox has an endpoint
+ * for each of them whose network exists. A network may be missing at create, or be removed while
+ * the container is stopped: start then joins what is there by that name, or says what is not. A
+ * container in the mode container:X has no sandbox and goes where X is.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/cleanup.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "containers/container.h"
+#include "containers/endpoint_settings.h"
+
+#define MAX_HOPS 8 /* container:X of container:Y of ... */
+
+static bool has_sandbox(const struct container *c)
+{
+	return container_network_mode(c->c.host, NULL) != NETWORK_CONTAINER;
+}
+
+static const char *config_string(const struct container *c, const char *key)
+{
+	const char *s = json_string_value(json_object_get(c->c.config, key));
+
+	return s ? s : "";
+}
+
+/* ---- declare */
+
+static bool network_exists(struct cnm_engine *e, const char *ref)
+{
+	struct network *n;
+	unsigned matches;
+	LOCKED(&e->lock);
+
+	return model_find_network(&e->model, ref, &n, &matches) == REF_FOUND;
+}
+
+static void free_attachments(struct cnm_attachment *list, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		endpoint_settings_free(&list[i].endpoint);
+	free(list);
+}
+
+static int declare(struct cnm_engine *e, const struct container *c,
+		   const struct cnm_attachment *list, size_t n, struct cnm_error *err)
+{
+	struct cnm_sandbox_config config = { .id = c->id,
+					     .name = c->name,
+					     .hostname = config_string(c, "Hostname"),
+					     .networks = list,
+					     .n_networks = n,
+					     .declared = true };
+	char id[CNM_ID_SIZE];
+
+	if (!config.hostname[0])
+		config.hostname = NULL;
+	return cnm_sandbox_create(e, &config, NULL, id, err);
+}
+
+int container_network_declare(struct containers *cs, struct container *c, struct cnm_error *err)
+{
+	struct cnm_attachment *list;
+	size_t n = 0;
+	const char *name;
+	json_t *settings;
+	int r = 0;
+
+	if (!has_sandbox(c))
+		return 0;
+	list = calloc(json_object_size(c->c.endpoints) + 1, sizeof(*list));
+	if (!list)
+		return cnm_error_errno(err, ENOMEM, "networks of container %s", c->name);
+	json_object_foreach (c->c.endpoints, name, settings) {
+		if (r < 0 || !network_exists(cs->engine, name))
+			continue;
+		list[n].network = name;
+		r = endpoint_settings_read(settings, &list[n].endpoint, err);
+		n += r == 0;
+	}
+	if (r == 0)
+		r = declare(cs->engine, c, list, n, err);
+	free_attachments(list, n);
+	return r;
+}
+
+/* ---- start and stop */
+
+enum joined { JOINED, NOT_JOINED, NO_SANDBOX };
+
+static enum joined is_joined(struct cnm_engine *e, const char *id, const char *network)
+{
+	struct sandbox *sb;
+	struct network *n;
+	unsigned matches;
+	LOCKED(&e->lock);
+
+	sb = map_get(&e->model.sandbox_by_id, id);
+	if (!sb)
+		return NO_SANDBOX;
+	return model_find_network(&e->model, network, &n, &matches) == REF_FOUND &&
+			       sandbox_endpoint_on(sb, n)
+		       ? JOINED
+		       : NOT_JOINED;
+}
+
+static int join(struct cnm_engine *e, const struct container *c, const char *network,
+		const json_t *settings, struct cnm_error *err)
+{
+	struct cnm_endpoint_config config;
+	int r = endpoint_settings_read(settings, &config, err);
+
+	if (r < 0)
+		return r;
+	r = cnm_network_connect(e, network, c->id, &config, NULL, err);
+	endpoint_settings_free(&config);
+	return r;
+}
+
+static int start(struct containers *cs, struct container *c, struct cnm_error *err)
+{
+	const char *name;
+	json_t *settings;
+	int r = 0;
+
+	if (is_joined(cs->engine, c->id, "") == NO_SANDBOX)
+		r = container_network_declare(cs, c, err);
+	json_object_foreach (c->c.endpoints, name, settings)
+		if (r == 0 && is_joined(cs->engine, c->id, name) == NOT_JOINED)
+			r = join(cs->engine, c, name, settings, err);
+	return r < 0 ? r : cnm_sandbox_start(cs->engine, c->id, NULL, err);
+}
+
+int container_network_start(struct containers *cs, struct container *c, struct cnm_error *err)
+{
+	int r = has_sandbox(c) ? start(cs, c, err) : 0;
+
+	return r < 0 ? cnm_error_prefix(err, "failed to set up container networking"), r : 0;
+}
+
+void container_network_stop(struct containers *cs, const struct container *c)
+{
+	struct cnm_error err = { 0 };
+
+	if (is_joined(cs->engine, c->id, "") != NO_SANDBOX &&
+	    cnm_sandbox_stop(cs->engine, c->id, NULL, &err) < 0)
+		log_warn("container %.12s: %s", c->id, err.text);
+}
+
+void container_network_remove(struct containers *cs, const struct container *c)
+{
+	struct cnm_error err = { 0 };
+
+	container_network_stop(cs, c);
+	if (is_joined(cs->engine, c->id, "") != NO_SANDBOX &&
+	    cnm_sandbox_remove(cs->engine, c->id, NULL, &err) < 0)
+		log_warn("container %.12s: %s", c->id, err.text);
+}
+
+/* ---- where it runs */
+
+static void own_paths(struct containers *cs, const struct container *c, struct spec_paths *p)
+{
+	const struct cnm_engine *e = cs->engine;
+	const char *domain = config_string(c, "Domainname");
+	bool host = container_network_mode(c->c.host, NULL) == NETWORK_HOST;
+
+	p->netns[0] = 0;
+	if (!host)
+		snprintf(p->netns, sizeof(p->netns), "%s/%s", e->netns_dir, c->name);
+	snprintf(p->hosts, sizeof(p->hosts), "%s/sandboxes/%s/hosts", e->run_dir, c->id);
+	snprintf(p->hostname_file, sizeof(p->hostname_file), "%s/sandboxes/%s/hostname", e->run_dir,
+		 c->id);
+	snprintf(p->resolv, sizeof(p->resolv), "%s/sandboxes/%s/resolv.conf", e->run_dir, c->id);
+	snprintf(p->hostname, sizeof(p->hostname), "%s%s%s", config_string(c, "Hostname"),
+		 *domain ? "." : "", domain);
+}
+
+/* The one whose namespace it is; lock held. */
+static int find_owner(struct containers *cs, const struct container *c, struct container **ret,
+		      struct cnm_error *err)
+{
+	struct container *at = (struct container *)c;
+	const char *ref = NULL;
+
+	for (unsigned i = 0; container_network_mode(at->c.host, &ref) == NETWORK_CONTAINER; i++) {
+		struct cnm_error why = { 0 };
+
+		if (container_find(cs, ref, &at, &why) < 0)
+			return cnm_error_set(err, CNM_E_INTERNAL,
+					     "joining network namespace of container: %s",
+					     why.text);
+		if (at == c || i == MAX_HOPS)
+			return cnm_error_set(err, CNM_E_INTERNAL,
+					     "cannot join own network namespace");
+		if (at->state != CONTAINER_RUNNING)
+			return cnm_error_set(err, CNM_E_CONFLICT,
+					     "cannot join network namespace of a non running "
+					     "container: container %s is %s",
+					     ref, container_state_name(at));
+	}
+	*ret = at;
+	return 0;
+}
+
+int container_network_paths(struct containers *cs, const struct container *c,
+			    struct spec_paths *paths, struct cnm_error *err)
+{
+	struct container *owner;
+	int r;
+	LOCKED(&cs->lock);
+
+	r = find_owner(cs, c, &owner, err);
+	if (r == 0)
+		own_paths(cs, owner, paths);
+	return r;
+}
+
+/* ---- what inspect shows */
+
+/* As asked for, without what only a running one has. */
+static json_t *resting_settings(struct cnm_engine *e, const char *network, const json_t *asked)
+{
+	static const char *const blank[] = { "EndpointID", "Gateway", "IPAddress", "IPv6Gateway",
+					     "GlobalIPv6Address" };
+	json_t *o = json_copy((json_t *)asked);
+	struct network *n;
+	unsigned matches;
+	LOCKED(&e->lock);
+
+	if (!json_is_object(o)) {
+		json_decref(o);
+		o = json_object();
+	}
+	json_put(o, "NetworkID",
+		 json_string(model_find_network(&e->model, network, &n, &matches) == REF_FOUND
+				     ? n->id
+				     : ""));
+	for (unsigned i = 0; i < sizeof(blank) / sizeof(*blank); i++)
+		json_put(o, blank[i], json_string(""));
+	json_put(o, "IPPrefixLen", json_integer(0));
+	json_put(o, "GlobalIPv6PrefixLen", json_integer(0));
+	json_put(o, "DNSNames", json_null());
+	return o;
+}
+
+/* What was asked for shows beside what came of it. */
+static void add_asked(json_t *settings, const json_t *asked)
+{
+	static const char *const shown[] = { "IPAMConfig", "Links", "Aliases", "DriverOpts" };
+
+	for (unsigned i = 0; i < sizeof(shown) / sizeof(*shown); i++) {
+		json_t *v = json_object_get(asked, shown[i]);
+
+		if (json_is_array(v) ? json_array_size(v) : json_object_size(v))
+			json_put(settings, shown[i], json_incref(v));
+	}
+}
+
+json_t *container_networks_json(struct containers *cs, const struct container *c,
+				json_t **ret_sandbox)
+{
+	_free_ char *text = NULL;
+	_json_ json_t *sandbox = NULL;
+	json_t *networks = json_object(), *actual, *asked;
+	const char *name;
+
+	if (c->state == CONTAINER_RUNNING && has_sandbox(c) &&
+	    cnm_sandbox_inspect(cs->engine, c->id, &text, NULL) == 0)
+		sandbox = json_loads(text, 0, NULL);
+	actual = json_object_get(sandbox, "Networks");
+	json_object_foreach (c->c.endpoints, name, asked) {
+		json_t *settings = json_object_get(actual, name);
+
+		if (settings) {
+			add_asked(settings, asked);
+			json_put(networks, name, json_incref(settings));
+		} else {
+			json_put(networks, name, resting_settings(cs->engine, name, asked));
+		}
+	}
+	if (ret_sandbox)
+		*ret_sandbox = json_incref(sandbox);
+	return networks;
+}
+
+/* ---- connect and disconnect */
+
+/* Busy with the container, or -ENOENT when it is none of ours. */
+static int acquire_for_network(struct containers *cs, const char *ref, struct container **ret,
+			       struct cnm_error *err)
+{
+	struct container *c;
+	int r;
+	LOCKED(&cs->lock);
+
+	if (container_find(cs, ref, &c, NULL) < 0)
+		return -ENOENT;
+	r = container_acquire(cs, ref, ret, err);
+	if (r == 0 && (*ret)->removing)
+		r = cnm_error_set(err, CNM_E_INTERNAL,
+				  "Container %s is marked for removal and cannot be connected or "
+				  "disconnected to the network",
+				  (*ret)->id);
+	if (r == 0 && !has_sandbox(*ret)) {
+		container_release(cs, *ret);
+		r = cnm_error_set(err, CNM_E_INVALID,
+				  "container sharing network namespace with another container or "
+				  "host cannot be connected to any other network");
+	}
+	return r == -ENOENT ? -EINVAL : r;
+}
+
+static void give_back(struct containers *cs, struct container *c)
+{
+	pthread_mutex_lock(&cs->lock);
+	container_release(cs, c);
+	pthread_mutex_unlock(&cs->lock);
+}
+
+/* The name a network is kept under: its own, whatever it was called by. */
+static void network_name(struct cnm_engine *e, const char *ref, char *buf, size_t size)
+{
+	struct network *n;
+	unsigned matches;
+	LOCKED(&e->lock);
+
+	str_copy(buf, size,
+		 model_find_network(&e->model, ref, &n, &matches) == REF_FOUND ? n->name : ref);
+}
+
+/* Note it, or that it is gone (settings NULL), in the row. Busy, without the lock. */
+static int note(struct containers *cs, struct container *c, const char *name, json_t *settings,
+		struct cnm_error *err)
+{
+	json_t *before = c->c.endpoints, *after = json_copy(before);
+	int r;
+
+	if (settings)
+		json_put(after, name, settings);
+	else if (after)
+		json_object_del(after, name);
+	if (!after)
+		return cnm_error_errno(err, ENOMEM, "networks of container %s", c->name);
+	pthread_mutex_lock(&cs->lock);
+	c->c.endpoints = after;
+	r = container_save(cs, c, STORE_READY, false, STORE_FULL, err);
+	if (r < 0)
+		c->c.endpoints = before;
+	pthread_mutex_unlock(&cs->lock);
+	json_decref(r < 0 ? after : before);
+	return r;
+}
+
+static int connect_to(struct containers *cs, const char *network, struct container *c,
+		      const struct cnm_endpoint_config *config, struct cnm_dry_run *dry,
+		      struct cnm_error *err)
+{
+	char name[256];
+	int r;
+
+	network_name(cs->engine, network, name, sizeof(name));
+	if (c->state != CONTAINER_RUNNING && is_joined(cs->engine, c->id, network) == JOINED)
+		return dry && !(dry->plan = strdup("")) ? -ENOMEM : 0;
+	if (c->state != CONTAINER_RUNNING && !network_exists(cs->engine, network))
+		return dry ? cnm_error_set(err, CNM_E_NOT_FOUND, "network %s not found", network)
+			   : note(cs, c, name, endpoint_settings_write(config), err);
+	r = cnm_network_connect(cs->engine, network, c->id, config, dry, err);
+	if (r < 0 || dry)
+		return r;
+	r = note(cs, c, name, endpoint_settings_write(config), err);
+	if (r < 0)
+		cnm_network_disconnect(cs->engine, network, c->id, true, NULL, NULL);
+	return r;
+}
+
+int containers_network_connect(struct containers *cs, const char *network, const char *ref,
+			       const struct cnm_endpoint_config *config, struct cnm_dry_run *dry,
+			       struct cnm_error *err)
+{
+	struct container *c;
+	int r = acquire_for_network(cs, ref, &c, err);
+
+	if (r == -ENOENT)
+		return cnm_network_connect(cs->engine, network, ref, config, dry, err);
+	if (r < 0)
+		return r;
+	r = connect_to(cs, network, c, config, dry, err);
+	give_back(cs, c);
+	return r;
+}
+
+/* A stopped one may be taken off a network that is gone. */
+static int disconnect_from(struct containers *cs, const char *network, struct container *c,
+			   bool force, struct cnm_dry_run *dry, struct cnm_error *err)
+{
+	char name[256];
+	int r = 0;
+
+	network_name(cs->engine, network, name, sizeof(name));
+	if (c->state != CONTAINER_RUNNING && !json_object_get(c->c.endpoints, name))
+		return cnm_error_set(err, CNM_E_INTERNAL,
+				     "container %s is not connected to the network %s", c->id,
+				     name);
+	if (c->state == CONTAINER_RUNNING || is_joined(cs->engine, c->id, network) == JOINED)
+		r = cnm_network_disconnect(cs->engine, network, c->id, force, dry, err);
+	else if (dry)
+		r = (dry->plan = strdup("")) ? 0 : -ENOMEM;
+	return r < 0 || dry ? r : note(cs, c, name, NULL, err);
+}
+
+int containers_network_disconnect(struct containers *cs, const char *network, const char *ref,
+				  bool force, struct cnm_dry_run *dry, struct cnm_error *err)
+{
+	struct container *c;
+	int r = acquire_for_network(cs, ref, &c, err);
+
+	if (r == -ENOENT)
+		return cnm_network_disconnect(cs->engine, network, ref, force, dry, err);
+	if (r < 0)
+		return r;
+	r = disconnect_from(cs, network, c, force, dry, err);
+	give_back(cs, c);
+	return r;
+}
