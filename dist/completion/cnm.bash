@@ -20,18 +20,66 @@ _cnm_names() {
 	_cnm_run "$1" ls --format '{{.Name}}'
 }
 
+_cnm_containers() {
+	_cnm_run ps "$@" --format '{{.Names}}'
+}
+
+_cnm_images() {
+	_cnm_run images --format '{{.Repository}}:{{.Tag}}' | grep -v '<none>'
+	_cnm_run images --format '{{.Repository}}' | grep -v '<none>'
+}
+
+# A command that stands alone is one of a group's.
+_cnm_group_of() {
+	case $1 in
+	images | history | import | load | pull | rmi | save | tag) echo image ;;
+	attach | create | exec | kill | logs | ps | rename | restart | rm | run | start | stop | top | wait)
+		echo container
+		;;
+	esac
+}
+
 _cnm_objects() {
 	local group=$1 command=$2 nth=$3
 
 	case $group/$command/$nth in
 	network/inspect/* | network/rm/* | network/connect/0 | network/disconnect/0 | \
 		endpoint/create/0) _cnm_names network ;;
-	sandbox/inspect/* | sandbox/rm/* | sandbox/exec/0 | network/connect/1 | \
-		network/disconnect/1 | endpoint/join/1) _cnm_names sandbox ;;
+	network/connect/1 | network/disconnect/1)
+		_cnm_containers -a
+		_cnm_names sandbox
+		;;
+	sandbox/inspect/* | sandbox/rm/* | sandbox/exec/0 | endpoint/join/1) _cnm_names sandbox ;;
 	endpoint/inspect/* | endpoint/rm/* | endpoint/join/0 | endpoint/leave/0)
 		_cnm_run endpoint ls --format '{{.Network}}/{{.Name}}'
 		;;
+	container/run/0 | container/create/0 | image/inspect/* | image/rm/* | image/rmi/* | \
+		image/save/* | image/tag/0 | image/history/0) _cnm_images ;;
+	container/attach/0 | container/exec/0 | container/kill/* | container/stop/* | container/top/0)
+		_cnm_containers
+		;;
+	container/inspect/* | container/logs/0 | container/rename/0 | container/restart/* | \
+		container/rm/* | container/start/* | container/wait/*) _cnm_containers -a ;;
+	volume/inspect/* | volume/rm/*) _cnm_names volume ;;
 	esac
+}
+
+# The objects that a command of these words takes next.
+_cnm_arguments() {
+	local group
+
+	group=$(_cnm_group_of "$1")
+	if [[ $1 == inspect ]]; then
+		_cnm_containers -a
+		_cnm_images
+		_cnm_names network
+		_cnm_names volume
+		_cnm_names sandbox
+	elif [[ -n $group ]]; then
+		_cnm_objects "$group" "$1" $(($# - 1))
+	else
+		_cnm_objects "$1" "$2" $(($# - 2))
+	fi
 }
 
 _cnm() {
@@ -47,13 +95,13 @@ _cnm() {
 		fi
 	done
 	if [[ $cur == -* ]]; then
+		[[ -n $(_cnm_group_of "${words[0]-}") ]] && words=("${words[0]}")
 		mapfile -t COMPREPLY < <(compgen -W "$(_cnm_options "${words[@]:0:2}")" -- "$cur")
 	elif ((${#words[@]} == 0)) || { ((${#words[@]} == 1)) &&
-		[[ ${words[0]} =~ ^(network|sandbox|endpoint)$ ]]; }; then
+		[[ ${words[0]} =~ ^(container|endpoint|image|network|sandbox|volume)$ ]]; }; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_cnm_commands "${words[@]}")" -- "$cur")
-	elif ((${#words[@]} >= 2)); then
-		mapfile -t COMPREPLY < <(compgen -W \
-			"$(_cnm_objects "${words[0]}" "${words[1]}" $((${#words[@]} - 2)))" -- "$cur")
+	else
+		mapfile -t COMPREPLY < <(compgen -W "$(_cnm_arguments "${words[@]}")" -- "$cur")
 	fi
 }
 

@@ -12,46 +12,26 @@
 #include "cnm/settings.h"
 #include "cnm/table.h"
 
-#define ENDPOINTS "/cnm/v1/endpoints"
-
 static int endpoint_create(const struct command *self, const struct client *client,
 			   struct args args)
 {
 	_cleanup_(settings_free) struct settings s = { 0 };
 	bool dry_run = false;
 	const struct cli_option options[] = {
-		{ 0, OPTION_CSV, "alias", &s.aliases, "strings",
-		  "Add network-scoped alias for the endpoint" },
-		{ 0, OPTION_CSV, "driver-opt", &s.driver_opts, "strings",
-		  "driver options for the endpoint" },
+		SETTINGS_OPTIONS(&s),
 		OPTION_DRY_RUN(&dry_run),
-		{ 0, OPTION_INT, "gw-priority", &s.gw_priority, "int",
-		  "Highest gw-priority provides the default gateway. Accepts positive and negative "
-		  "values." },
-		{ 0, OPTION_STRING, "ip", &s.ip, "string",
-		  "IPv4 address (e.g., \"172.30.100.104\")" },
-		{ 0, OPTION_STRING, "ip6", &s.ip6, "string",
-		  "IPv6 address (e.g., \"2001:db8::33\")" },
-		{ 0, OPTION_STRING, "mac-address", &s.mac, "string",
-		  "MAC address (e.g., \"92:d0:c6:0a:29:33\")" },
 		{ 0 },
 	};
 	struct cnm_error err = { 0 };
 	_json_ json_t *body = NULL;
-	json_t *config;
 
 	if (!options_parse(self, options, &args))
 		return args.exit_code;
-	config = settings_json(&s, &err);
-	if (!config)
+	body = settings_request(&s, "Name", args.v[1], &err);
+	if (!body)
 		return api_fail(&err);
-	body = json_pack("{s:s s:s s:o}", "Network", args.v[0], "Name", args.v[1], "EndpointConfig",
-			 config);
-	if (!body) {
-		api_oom(&err);
-		return api_fail(&err);
-	}
-	return api_create(client, ENDPOINTS, body, dry_run);
+	json_put(body, "Network", json_string(args.v[0]));
+	return api_create(client, api_endpoint.collection, body, dry_run);
 }
 
 /* ---- ls, inspect, rm */
@@ -84,104 +64,61 @@ static const struct table_view endpoint_view = {
 	.row = endpoint_row,
 };
 
-static int fetch_endpoints(const struct client *client, const char *network, json_t **ret,
-			   struct cnm_error *err)
-{
-	_cleanup_(strbuf_free) struct strbuf path = { 0 };
-	_free_ char *escaped = api_escape(network ? network : "");
-
-	if (!escaped)
-		return api_oom(err);
-	strbuf_addf(&path, ENDPOINTS "%s%s", network ? "?network=" : "", escaped);
-	return path.failed ? api_oom(err) : client_call_json(client, "GET", path.s, NULL, ret, err);
-}
-
 static int endpoint_ls(const struct command *self, const struct client *client, struct args args)
 {
-	bool quiet = false, no_trunc = false;
-	const char *format = NULL, *network = NULL;
+	struct api_list_options list = { 0 };
+	const char *network = NULL;
 	const struct cli_option options[] = {
-		OPTION_LIST_FORMAT(&format),
+		API_LIST_OPTIONS(&list),
 		{ 0, OPTION_STRING, "network", &network, "string", "Only those of this network" },
-		{ 0, OPTION_FLAG, "no-trunc", &no_trunc, NULL, "Do not truncate the output" },
-		{ 'q', OPTION_FLAG, "quiet", &quiet, NULL, "Only display endpoint IDs" },
 		{ 0 },
 	};
-	_json_ json_t *endpoints = NULL;
-	struct cnm_error err = { 0 };
+	_cleanup_(strbuf_free) struct strbuf path = { 0 };
 
 	if (!options_parse(self, options, &args))
 		return args.exit_code;
-	if (fetch_endpoints(client, network, &endpoints, &err) < 0 ||
-	    table_print(&endpoint_view, endpoints, format, quiet, no_trunc, &err) < 0)
-		return api_fail(&err);
-	return EXIT_OK;
+	strbuf_add(&path, api_endpoint.collection);
+	api_add_query(&path, "network", network);
+	return api_list(client, path.failed ? NULL : path.s, &endpoint_view, &list);
 }
 
 static int endpoint_inspect(const struct command *self, const struct client *client,
 			    struct args args)
 {
-	const char *format = NULL;
-	const struct cli_option options[] = { OPTION_INSPECT_FORMAT(&format), { 0 } };
-
-	if (!options_parse(self, options, &args))
-		return args.exit_code;
-	return api_inspect_all(self, client, ENDPOINTS, args, NULL, format);
+	return api_inspect_command(self, client, &api_endpoint, args);
 }
 
 static int endpoint_rm(const struct command *self, const struct client *client, struct args args)
 {
-	bool force = false, dry_run = false;
-	const struct cli_option options[] = {
-		OPTION_DRY_RUN(&dry_run),
-		{ 'f', OPTION_FLAG, "force", &force, NULL,
-		  "Leave the sandbox first; do not error if the endpoint does not exist" },
-		{ 0 },
-	};
-
-	if (!options_parse(self, options, &args))
-		return args.exit_code;
-	return api_remove_all(self, client, ENDPOINTS, args, force, force ? "force=1" : NULL,
-			      dry_run);
+	return api_remove_command(
+		self, client, &api_endpoint,
+		"Leave the sandbox first; do not error if the endpoint does not exist", "force=1",
+		args);
 }
 
 /* ---- join, leave */
-
-static int post(const struct client *client, const char *ref, const char *verb, const json_t *body,
-		bool dry_run)
-{
-	struct cnm_error err = { 0 };
-	_free_ char *path = api_path(ENDPOINTS, ref, verb, NULL);
-	int r = path ? api_do(client, "POST", path, body, dry_run, &err) : api_oom(&err);
-
-	return r < 0 ? api_fail(&err) : EXIT_OK;
-}
 
 static int endpoint_join(const struct command *self, const struct client *client, struct args args)
 {
 	bool dry_run = false;
 	const struct cli_option options[] = { OPTION_DRY_RUN(&dry_run), { 0 } };
-	struct cnm_error err = { 0 };
 	_json_ json_t *body = NULL;
 
 	if (!options_parse(self, options, &args))
 		return args.exit_code;
 	body = json_pack("{s:s}", "Sandbox", args.v[1]);
-	if (!body) {
-		api_oom(&err);
-		return api_fail(&err);
-	}
-	return post(client, args.v[0], "join", body, dry_run);
+	return api_post(client, api_endpoint.collection, args.v[0], "join", body, dry_run);
 }
 
 static int endpoint_leave(const struct command *self, const struct client *client, struct args args)
 {
 	bool dry_run = false;
 	const struct cli_option options[] = { OPTION_DRY_RUN(&dry_run), { 0 } };
+	_json_ json_t *body = json_object();
 
 	if (!options_parse(self, options, &args))
 		return args.exit_code;
-	return post(client, args.v[0], "leave", NULL, dry_run);
+	return api_post(client, api_endpoint.collection, args.v[0], "leave", body, dry_run);
 }
 
 const struct command endpoint_commands[] = {

@@ -110,33 +110,18 @@ static int deliver(const char *line, void *arg, struct cnm_error *err)
 	return r;
 }
 
-/* "&key=value", escaped, or nothing for NULL. */
-static int add_query(struct strbuf *path, const char *key, const char *value, struct cnm_error *err)
-{
-	_free_ char *escaped = value ? api_escape(value) : NULL;
-
-	if (!value)
-		return 0;
-	if (!escaped)
-		return api_oom(err);
-	strbuf_addf(path, "%c%s=%s", strchr(path->s, '?') ? '&' : '?', key, escaped);
-	return path->failed ? api_oom(err) : 0;
-}
-
 static int stream(const struct client *client, const char *since, const char *until,
 		  const json_t *filters, struct printer *p, struct cnm_error *err)
 {
 	_cleanup_(strbuf_free) struct strbuf path = { 0 };
 	_free_ char *filtered = api_path_filtered("/events", filters);
-	int r;
+	struct client_lines lines = { "GET", NULL, -1, deliver, p };
 
-	if (!filtered)
-		return api_oom(err);
-	strbuf_add(&path, filtered);
-	r = path.failed ? api_oom(err) : add_query(&path, "since", since, err);
-	if (r == 0)
-		r = add_query(&path, "until", until, err);
-	return r < 0 ? r : client_stream(client, path.s, deliver, p, err);
+	strbuf_add(&path, filtered ? filtered : "");
+	api_add_query(&path, "since", since);
+	api_add_query(&path, "until", until);
+	lines.path = path.s;
+	return filtered && !path.failed ? client_lines(client, &lines, err) : api_oom(err);
 }
 
 int events(const struct command *self, const struct client *client, struct args args)

@@ -40,35 +40,21 @@ static const struct table_view network_view = {
 	.row = network_row,
 };
 
-static int fetch_networks(const struct client *client, const json_t *filters, json_t **ret,
-			  struct cnm_error *err)
-{
-	_free_ char *path = api_path_filtered("/networks", filters);
-
-	return path ? client_call_json(client, "GET", path, NULL, ret, err) : api_oom(err);
-}
-
 static int network_ls(const struct command *self, const struct client *client, struct args args)
 {
-	bool quiet = false, no_trunc = false;
-	const char *format = NULL;
+	struct api_list_options list = { 0 };
 	_json_ json_t *filters = json_object();
 	const struct cli_option options[] = {
 		{ 'f', OPTION_FILTER, "filter", &filters, "filter", FILTER_HELP },
-		OPTION_LIST_FORMAT(&format),
-		{ 0, OPTION_FLAG, "no-trunc", &no_trunc, NULL, "Do not truncate the output" },
-		{ 'q', OPTION_FLAG, "quiet", &quiet, NULL, "Only display network IDs" },
+		API_LIST_OPTIONS(&list),
 		{ 0 },
 	};
-	_json_ json_t *networks = NULL;
-	struct cnm_error err = { 0 };
+	_free_ char *path = NULL;
 
 	if (!options_parse(self, options, &args))
 		return args.exit_code;
-	if (fetch_networks(client, filters, &networks, &err) < 0 ||
-	    table_print(&network_view, networks, format, quiet, no_trunc, &err) < 0)
-		return api_fail(&err);
-	return EXIT_OK;
+	path = api_path_filtered("/networks", filters);
+	return api_list(client, path, &network_view, &list);
 }
 
 /* ---- inspect, rm, prune */
@@ -76,6 +62,7 @@ static int network_ls(const struct command *self, const struct client *client, s
 static int network_inspect(const struct command *self, const struct client *client,
 			   struct args args)
 {
+	const struct api_kind *kind = &api_network;
 	const char *format = NULL;
 	bool verbose = false;
 	const struct cli_option options[] = {
@@ -86,23 +73,13 @@ static int network_inspect(const struct command *self, const struct client *clie
 
 	if (!options_parse(self, options, &args))
 		return args.exit_code;
-	return api_inspect_all(self, client, "/networks", args, verbose ? "verbose=true" : NULL,
-			       format);
+	return api_inspect_all(client, &kind, 1, args, verbose ? "verbose=true" : NULL, format);
 }
 
 static int network_rm(const struct command *self, const struct client *client, struct args args)
 {
-	bool force = false, dry_run = false;
-	const struct cli_option options[] = {
-		OPTION_DRY_RUN(&dry_run),
-		{ 'f', OPTION_FLAG, "force", &force, NULL,
-		  "Do not error if the network does not exist" },
-		{ 0 },
-	};
-
-	if (!options_parse(self, options, &args))
-		return args.exit_code;
-	return api_remove_all(self, client, "/networks", args, force, NULL, dry_run);
+	return api_remove_command(self, client, &api_network,
+				  "Do not error if the network does not exist", NULL, args);
 }
 
 static bool confirmed(void)
@@ -166,51 +143,27 @@ static int network_prune(const struct command *self, const struct client *client
 
 /* ---- connect, disconnect */
 
-static int post(const struct client *client, const char *network, const char *verb,
-		const json_t *body, bool dry_run)
-{
-	struct cnm_error err = { 0 };
-	_free_ char *path = api_path("/networks", network, verb, NULL);
-	int r = path && body ? api_do(client, "POST", path, body, dry_run, &err) : api_oom(&err);
-
-	return r < 0 ? api_fail(&err) : EXIT_OK;
-}
-
 static int network_connect(const struct command *self, const struct client *client,
 			   struct args args)
 {
 	_cleanup_(settings_free) struct settings s = { 0 };
 	bool dry_run = false;
 	const struct cli_option options[] = {
-		{ 0, OPTION_CSV, "alias", &s.aliases, "strings",
-		  "Add network-scoped alias for the sandbox" },
-		{ 0, OPTION_CSV, "driver-opt", &s.driver_opts, "strings",
-		  "driver options for the network" },
-		OPTION_DRY_RUN(&dry_run),
-		{ 0, OPTION_INT, "gw-priority", &s.gw_priority, "int",
-		  "Highest gw-priority provides the default gateway. Accepts positive and negative "
-		  "values." },
-		{ 0, OPTION_STRING, "ip", &s.ip, "string",
-		  "IPv4 address (e.g., \"172.30.100.104\")" },
-		{ 0, OPTION_STRING, "ip6", &s.ip6, "string",
-		  "IPv6 address (e.g., \"2001:db8::33\")" },
+		SETTINGS_OPTIONS(&s),
 		{ 0, OPTION_CSV, "link-local-ip", &s.link_local, "strings",
-		  "Add a link-local address for the sandbox" },
-		{ 0, OPTION_STRING, "mac-address", &s.mac, "string",
-		  "MAC address (e.g., \"92:d0:c6:0a:29:33\")" },
+		  "Add a link-local address for the container" },
+		OPTION_DRY_RUN(&dry_run),
 		{ 0 },
 	};
 	struct cnm_error err = { 0 };
 	_json_ json_t *body = NULL;
-	json_t *config;
 
 	if (!options_parse(self, options, &args))
 		return args.exit_code;
-	config = settings_json(&s, &err);
-	if (!config)
+	body = settings_request(&s, "Container", args.v[1], &err);
+	if (!body)
 		return api_fail(&err);
-	body = json_pack("{s:s s:o}", "Container", args.v[1], "EndpointConfig", config);
-	return post(client, args.v[0], "connect", body, dry_run);
+	return api_post(client, "/networks", args.v[0], "connect", body, dry_run);
 }
 
 static int network_disconnect(const struct command *self, const struct client *client,
@@ -228,7 +181,7 @@ static int network_disconnect(const struct command *self, const struct client *c
 	if (!options_parse(self, options, &args))
 		return args.exit_code;
 	body = json_pack("{s:s s:b}", "Container", args.v[1], "Force", force);
-	return post(client, args.v[0], "disconnect", body, dry_run);
+	return api_post(client, "/networks", args.v[0], "disconnect", body, dry_run);
 }
 
 const struct command network_commands[] = {

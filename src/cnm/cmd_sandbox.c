@@ -13,11 +13,6 @@
 #include "cnm/table.h"
 #include "kernel/netns.h"
 
-#define SANDBOXES "/cnm/v1/sandboxes"
-
-/* As `docker exec` and the shells exit. */
-enum { EXIT_CANNOT_RUN = 126, EXIT_NO_COMMAND = 127 };
-
 /* ---- ls, inspect, rm */
 
 static const char *const sandbox_fields[] = {
@@ -45,49 +40,24 @@ static const struct table_view sandbox_view = {
 
 static int sandbox_ls(const struct command *self, const struct client *client, struct args args)
 {
-	bool quiet = false, no_trunc = false;
-	const char *format = NULL;
-	const struct cli_option options[] = {
-		OPTION_LIST_FORMAT(&format),
-		{ 0, OPTION_FLAG, "no-trunc", &no_trunc, NULL, "Do not truncate the output" },
-		{ 'q', OPTION_FLAG, "quiet", &quiet, NULL, "Only display sandbox IDs" },
-		{ 0 },
-	};
-	_json_ json_t *sandboxes = NULL;
-	struct cnm_error err = { 0 };
+	struct api_list_options list = { 0 };
+	const struct cli_option options[] = { API_LIST_OPTIONS(&list), { 0 } };
 
 	if (!options_parse(self, options, &args))
 		return args.exit_code;
-	if (client_call_json(client, "GET", SANDBOXES, NULL, &sandboxes, &err) < 0 ||
-	    table_print(&sandbox_view, sandboxes, format, quiet, no_trunc, &err) < 0)
-		return api_fail(&err);
-	return EXIT_OK;
+	return api_list(client, api_sandbox.collection, &sandbox_view, &list);
 }
 
 static int sandbox_inspect(const struct command *self, const struct client *client,
 			   struct args args)
 {
-	const char *format = NULL;
-	const struct cli_option options[] = { OPTION_INSPECT_FORMAT(&format), { 0 } };
-
-	if (!options_parse(self, options, &args))
-		return args.exit_code;
-	return api_inspect_all(self, client, SANDBOXES, args, NULL, format);
+	return api_inspect_command(self, client, &api_sandbox, args);
 }
 
 static int sandbox_rm(const struct command *self, const struct client *client, struct args args)
 {
-	bool force = false, dry_run = false;
-	const struct cli_option options[] = {
-		OPTION_DRY_RUN(&dry_run),
-		{ 'f', OPTION_FLAG, "force", &force, NULL,
-		  "Do not error if the sandbox does not exist" },
-		{ 0 },
-	};
-
-	if (!options_parse(self, options, &args))
-		return args.exit_code;
-	return api_remove_all(self, client, SANDBOXES, args, force, NULL, dry_run);
+	return api_remove_command(self, client, &api_sandbox,
+				  "Do not error if the sandbox does not exist", NULL, args);
 }
 
 /* ---- exec */
@@ -95,7 +65,7 @@ static int sandbox_rm(const struct command *self, const struct client *client, s
 static int fetch_sandbox(const struct client *client, const char *ref, json_t **ret,
 			 struct cnm_error *err)
 {
-	_free_ char *path = api_path(SANDBOXES, ref, NULL, NULL);
+	_free_ char *path = api_path(api_sandbox.collection, ref, NULL, NULL);
 
 	return path ? client_call_json(client, "GET", path, NULL, ret, err) : api_oom(err);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The commands that are about the engine as a whole: doctor, events, info, version. */
+/* The commands that are about the engine as a whole: doctor, events, info, inspect, version. */
 #include "cnm/command.h"
 
 #include <errno.h>
@@ -157,6 +157,31 @@ static int info(const struct command *self, const struct client *client, struct 
 	return EXIT_OK;
 }
 
+/* ---- inspect */
+
+/* An object of any kind, in Docker's order. */
+static int inspect(const struct command *self, const struct client *client, struct args args)
+{
+	static const struct api_kind *const kinds[] = { &api_container, &api_image, &api_network,
+							&api_volume, &api_sandbox };
+	size_t n = sizeof(kinds) / sizeof(kinds[0]), first = 0;
+	const char *format = NULL, *type = NULL;
+	const struct cli_option options[] = {
+		OPTION_INSPECT_FORMAT(&format),
+		{ 0, OPTION_STRING, "type", &type, "string",
+		  "Only inspect objects of the given type" },
+		{ 0 },
+	};
+
+	if (!options_parse(self, options, &args))
+		return args.exit_code;
+	while (type && first < n && !streq(kinds[first]->noun, type))
+		first++;
+	if (first == n)
+		return usage_error(self, "\"%s\" is not a valid value for --type", type);
+	return api_inspect_all(client, kinds + first, type ? 1 : n, args, NULL, format);
+}
+
 /* ---- version */
 
 static void print_version(const json_t *v)
@@ -194,6 +219,9 @@ const struct command system_commands[] = {
 	  events },
 	{ NULL, "info", NULL, "[OPTIONS]", "Display what the daemon knows of itself", 0, 0, false,
 	  info },
+	{ NULL, "inspect", NULL, "[OPTIONS] NAME|ID [NAME|ID...]",
+	  "Return low-level information on containers, images, networks, volumes and sandboxes", 1,
+	  ARGS_ANY, false, inspect },
 	{ NULL, "version", NULL, "[OPTIONS]", "Show the version of the command and the daemon", 0,
 	  0, false, version },
 	{ 0 },

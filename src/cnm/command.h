@@ -14,7 +14,13 @@
 #include <stdint.h>
 
 /* As Docker's command exits. */
-enum exit_code { EXIT_OK = 0, EXIT_ERROR = 1, EXIT_USAGE = 125 };
+enum exit_code {
+	EXIT_OK = 0,
+	EXIT_ERROR = 1,
+	EXIT_USAGE = 125,      /* and what went wrong before a container's program ran */
+	EXIT_CANNOT_RUN = 126, /* the program */
+	EXIT_NO_COMMAND = 127,
+};
 
 #define ARGS_ANY SIZE_MAX
 
@@ -39,8 +45,8 @@ struct command {
 };
 
 /* Each ends with an entry whose name is NULL. */
-extern const struct command network_commands[], sandbox_commands[], endpoint_commands[],
-	system_commands[];
+extern const struct command container_commands[], endpoint_commands[], image_commands[],
+	network_commands[], sandbox_commands[], system_commands[], volume_commands[];
 
 enum option_kind {
 	OPTION_FLAG,     /* bool: --x, --x=false */

@@ -20,12 +20,68 @@ static const struct {
 	const char *name, *brief;
 	const struct command *commands;
 } groups[] = {
+	{ "container", "Manage containers", container_commands },
 	{ "endpoint", "Manage endpoints", endpoint_commands },
+	{ "image", "Manage images", image_commands },
 	{ "network", "Manage networks", network_commands },
 	{ "sandbox", "Manage sandboxes", sandbox_commands },
+	{ "volume", "Manage volumes", volume_commands },
 };
 
 #define N_GROUPS (sizeof(groups) / sizeof(groups[0]))
+
+/* Commands of a group that also stand alone, as Docker has them, some by another name. */
+static const struct {
+	const char *name;
+	const struct command *commands;
+	const char *of;
+} shortcuts[] = {
+	{ "attach", container_commands, "attach" },
+	{ "create", container_commands, "create" },
+	{ "exec", container_commands, "exec" },
+	{ "history", image_commands, "history" },
+	{ "images", image_commands, "ls" },
+	{ "import", image_commands, "import" },
+	{ "kill", container_commands, "kill" },
+	{ "load", image_commands, "load" },
+	{ "logs", container_commands, "logs" },
+	{ "ps", container_commands, "ls" },
+	{ "pull", image_commands, "pull" },
+	{ "rename", container_commands, "rename" },
+	{ "restart", container_commands, "restart" },
+	{ "rm", container_commands, "rm" },
+	{ "rmi", image_commands, "rm" },
+	{ "run", container_commands, "run" },
+	{ "save", image_commands, "save" },
+	{ "start", container_commands, "start" },
+	{ "stop", container_commands, "stop" },
+	{ "tag", image_commands, "tag" },
+	{ "top", container_commands, "top" },
+	{ "wait", container_commands, "wait" },
+};
+
+#define N_SHORTCUTS (sizeof(shortcuts) / sizeof(shortcuts[0]))
+
+/* ---- the commands */
+
+static const struct command *find_command(const struct command *list, const char *name)
+{
+	for (; list->name; list++)
+		if (streq(list->name, name) || (list->alias && streq(list->alias, name)))
+			return list;
+	return NULL;
+}
+
+/* The command that a shortcut stands for, under its own name. */
+static struct command shortcut(size_t i)
+{
+	struct command c = *find_command(shortcuts[i].commands, shortcuts[i].of);
+
+	c.group = NULL;
+	c.name = shortcuts[i].name;
+	c.alias = NULL;
+	return c;
+}
 
 /* ---- help */
 
@@ -39,11 +95,17 @@ static void group_help(size_t g)
 
 static void main_help(const struct cli_option *options)
 {
-	printf("Usage:  cnm [OPTIONS] COMMAND\n\nNetworks for containers on this machine\n\n"
+	struct command list[N_SHORTCUTS + 1];
+
+	printf("Usage:  cnm [OPTIONS] COMMAND\n\nContainers and their networks on this machine\n\n"
 	       "Management Commands:\n");
 	for (size_t g = 0; g < N_GROUPS; g++)
 		printf("  %-10s  %s\n", groups[g].name, groups[g].brief);
 	printf("\nCommands:\n");
+	for (size_t i = 0; i < N_SHORTCUTS; i++)
+		list[i] = shortcut(i);
+	list[N_SHORTCUTS] = (struct command){ 0 };
+	command_list_help(list);
 	command_list_help(system_commands);
 	printf("\nGlobal Options:\n");
 	options_help(options);
@@ -85,14 +147,6 @@ static int choose_socket(struct client *client, const char *host, const char *so
 
 /* ---- dispatch */
 
-static const struct command *find_command(const struct command *list, const char *name)
-{
-	for (; list->name; list++)
-		if (streq(list->name, name) || (list->alias && streq(list->alias, name)))
-			return list;
-	return NULL;
-}
-
 static struct args shift(struct args args)
 {
 	args.v++;
@@ -133,6 +187,13 @@ static int run(const struct client *client, struct args args)
 	c = find_command(system_commands, args.v[0]);
 	if (c)
 		return c->run(c, client, shift(args));
+	for (size_t i = 0; i < N_SHORTCUTS; i++) {
+		if (streq(args.v[0], shortcuts[i].name)) {
+			const struct command alone = shortcut(i);
+
+			return alone.run(&alone, client, shift(args));
+		}
+	}
 	fprintf(stderr, "cnm: unknown command: cnm %s\n\nRun 'cnm --help' for more information\n",
 		args.v[0]);
 	return EXIT_ERROR;

@@ -21,16 +21,7 @@ void settings_free(struct settings *s)
 /* obj[key] = the strings, unless there are none. */
 static int put_list(json_t *obj, const char *key, const struct strv *l)
 {
-	json_t *a;
-	int r;
-
-	if (l->n == 0)
-		return 0;
-	a = json_array();
-	r = json_put(obj, key, a);
-	for (size_t i = 0; r == 0 && i < l->n; i++)
-		r = json_array_append_new(a, json_string(l->v[i])) < 0 ? -ENOMEM : 0;
-	return r;
+	return l->n ? json_put(obj, key, strv_json(l)) : 0;
 }
 
 static int put_string(json_t *obj, const char *key, const char *s)
@@ -91,6 +82,20 @@ json_t *settings_json(const struct settings *s, struct cnm_error *err)
 	if (put_driver_opts(obj, &s->driver_opts, err) < 0)
 		return NULL;
 	return take_ptr(obj);
+}
+
+json_t *settings_request(const struct settings *s, const char *key, const char *value,
+			 struct cnm_error *err)
+{
+	json_t *config = settings_json(s, err), *body;
+
+	if (!config)
+		return NULL;
+	body = json_pack("{s:s s:o}", key, value, "EndpointConfig", config);
+	if (!body)
+		cnm_error_set(err, CNM_E_INVALID, "\"%s\" is not valid UTF-8, or memory ran out",
+			      value);
+	return body;
 }
 
 /* ---- --net in its long form */

@@ -34,6 +34,19 @@ void strv_free(struct strv *l)
 	*l = (struct strv){ 0 };
 }
 
+json_t *strv_json(const struct strv *l)
+{
+	json_t *a = json_array();
+
+	for (size_t i = 0; a && i < l->n; i++) {
+		if (json_array_append_new(a, json_string(l->v[i])) < 0) {
+			json_decref(a);
+			return NULL;
+		}
+	}
+	return a;
+}
+
 /* The text of a quoted field that begins after the quote at s; *ret_end is what follows it. */
 static int add_quoted(struct strv *l, const char *s, const char **ret_end)
 {

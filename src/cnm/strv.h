@@ -3,6 +3,7 @@
 #ifndef CNM_STRV_H
 #define CNM_STRV_H
 
+#include <jansson.h>
 #include <stddef.h>
 
 #include "base/cleanup.h"
@@ -16,6 +17,8 @@ struct strv {
 int strv_addn(struct strv *l, const char *s, size_t len);
 int strv_add(struct strv *l, const char *s);
 void strv_free(struct strv *l);
+/* An array of the strings; NULL if memory ran out or one is not UTF-8. */
+json_t *strv_json(const struct strv *l);
 
 /*
  * Appends the fields of one line of CSV: separated by commas; a field that opens with '"' runs to

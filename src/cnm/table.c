@@ -101,9 +101,12 @@ static int compare_rows(const void *a, const void *b)
 static int table_sort(struct table *t, const char *field)
 {
 	size_t n = json_array_size(t->rows), i;
-	_free_ struct sorted *rows = calloc(n + 1, sizeof(*rows));
+	_free_ struct sorted *rows = NULL;
 	json_t *row;
 
+	if (!field)
+		return 0;
+	rows = calloc(n + 1, sizeof(*rows));
 	if (!rows)
 		return -ENOMEM;
 	json_array_foreach (t->rows, i, row) {
@@ -127,15 +130,15 @@ static size_t characters(const char *s, size_t n)
 	return count;
 }
 
-static void measure(const char *line, size_t widths[COLUMN_MAX])
+static void measure(const char *line, size_t min, size_t widths[COLUMN_MAX])
 {
 	const char *tab;
 
 	for (size_t i = 0; i < COLUMN_MAX && (tab = strpbrk(line, "\t\n")) && *tab == '\t'; i++) {
 		size_t w = characters(line, (size_t)(tab - line)) + COLUMN_GAP;
 
-		if (w < COLUMN_MIN)
-			w = COLUMN_MIN;
+		if (w < min)
+			w = min;
 		if (w > widths[i])
 			widths[i] = w;
 		line = tab + 1;
@@ -157,12 +160,12 @@ static void print_line(const char *line, const size_t widths[COLUMN_MAX])
 	putchar('\n');
 }
 
-static void print_columns(const char *text)
+void table_print_columns(const char *text, size_t min_width)
 {
 	size_t widths[COLUMN_MAX] = { 0 };
 
 	for (const char *s = text; *s; s += strcspn(s, "\n") + 1)
-		measure(s, widths);
+		measure(s, min_width, widths);
 	for (const char *s = text; *s; s += strcspn(s, "\n") + 1)
 		print_line(s, widths);
 }
@@ -195,7 +198,7 @@ static int print_template(const struct table *t, const char *source, bool column
 	if (!text)
 		return cnm_error_errno(err, ENOMEM, "print the list");
 	if (columns)
-		print_columns(text);
+		table_print_columns(text, COLUMN_MIN);
 	else
 		fputs(text, stdout);
 	return 0;

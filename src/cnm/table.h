@@ -8,6 +8,7 @@
 
 #include <jansson.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "cnm/error.h"
 
@@ -15,7 +16,8 @@
 struct table_view {
 	const char *const *fields; /* name and header in turn, in the order of the names; NULL */
 	const char *standard;      /* the columns of the table: "{{.ID}}\t{{.Name}}" */
-	const char *sort_by;       /* a field; digits in it count by value: net9 before net10 */
+	/* A field; digits in it count by value: net9 before net10. NULL: in the daemon's order. */
+	const char *sort_by;
 	/* An object of strings, with the fields, for what the daemon sent. NULL: no memory. */
 	json_t *(*row)(const json_t *object, bool no_trunc);
 };
@@ -27,5 +29,11 @@ struct table_view {
  */
 int table_print(const struct table_view *view, const json_t *list, const char *format, bool quiet,
 		bool no_trunc, struct cnm_error *err);
+
+/*
+ * Print lines whose cells end in tabs, the last of a line excepted, as columns of at least that
+ * width.
+ */
+void table_print_columns(const char *text, size_t min_width);
 
 #endif
