@@ -81,6 +81,9 @@ int api_read_optional_body(struct api_call *call);
  */
 const char *api_param(const struct api_call *call, const char *name);
 int api_param_bool(struct api_call *call, const char *name, bool *ret);
+/* As most of Docker's routes read it: 0, no, false, none and nothing are false, all else is true.
+ */
+int api_param_flag(struct api_call *call, const char *name, bool *ret);
 /* Within +-2^31. */
 int api_param_int(struct api_call *call, const char *name, long *ret);
 /* An instant in wall clock ns, as Docker's filters have it; 1 at least. */

@@ -56,15 +56,15 @@ static int read_attach_params(struct api_call *call, struct attachment *a)
 	struct attach_request *q = &a->request;
 	int r;
 
-	r = api_param_bool(call, "stream", &q->stream);
+	r = api_param_flag(call, "stream", &q->stream);
 	if (r == 0)
-		r = api_param_bool(call, "logs", &q->logs);
+		r = api_param_flag(call, "logs", &q->logs);
 	if (r == 0)
-		r = api_param_bool(call, "stdin", &q->in);
+		r = api_param_flag(call, "stdin", &q->in);
 	if (r == 0)
-		r = api_param_bool(call, "stdout", &q->out);
+		r = api_param_flag(call, "stdout", &q->out);
 	if (r == 0)
-		r = api_param_bool(call, "stderr", &q->err);
+		r = api_param_flag(call, "stderr", &q->err);
 	if (r < 0 || !keys || !*keys)
 		return r;
 	q->detach_keys = a->keys = strdup(keys);
@@ -113,13 +113,13 @@ static int read_logs_params(struct api_call *call, struct logs_request *l)
 {
 	int r;
 
-	r = api_param_bool(call, "follow", &l->follow);
+	r = api_param_flag(call, "follow", &l->follow);
 	if (r == 0)
-		r = api_param_bool(call, "stdout", &l->out);
+		r = api_param_flag(call, "stdout", &l->out);
 	if (r == 0)
-		r = api_param_bool(call, "stderr", &l->err);
+		r = api_param_flag(call, "stderr", &l->err);
 	if (r == 0)
-		r = api_param_bool(call, "timestamps", &l->timestamps);
+		r = api_param_flag(call, "timestamps", &l->timestamps);
 	if (r == 0)
 		r = param_instant(call, "since", &l->since);
 	if (r == 0)

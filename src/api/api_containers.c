@@ -21,7 +21,7 @@ static int list(struct api_call *call)
 
 	r = api_param_filters(call, &filters);
 	if (r == 0)
-		r = api_param_bool(call, "all", &all);
+		r = api_param_flag(call, "all", &all);
 	if (r == 0)
 		r = api_param_int(call, "limit", &limit);
 	if (r == 0)
@@ -36,7 +36,7 @@ static int inspect(struct api_call *call)
 	bool size = false;
 	int r;
 
-	r = api_param_bool(call, "size", &size);
+	r = api_param_flag(call, "size", &size);
 	if (r == 0)
 		r = containers_inspect(call->containers, call->ref, call->version, size, &json,
 				       &call->err);
@@ -89,11 +89,11 @@ static int delete (struct api_call *call)
 	bool force = false, volumes = false, link = false;
 	int r;
 
-	r = api_param_bool(call, "force", &force);
+	r = api_param_flag(call, "force", &force);
 	if (r == 0)
-		r = api_param_bool(call, "v", &volumes);
+		r = api_param_flag(call, "v", &volumes);
 	if (r == 0)
-		r = api_param_bool(call, "link", &link);
+		r = api_param_flag(call, "link", &link);
 	if (r == 0 && link)
 		r = cnm_error_set(&call->err, CNM_E_NOT_IMPLEMENTED,
 				  "cannot remove the link %s: this daemon keeps no links; remove "

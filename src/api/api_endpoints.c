@@ -44,7 +44,7 @@ static int delete (struct api_call *call)
 	bool force = false;
 	int r;
 
-	r = api_param_bool(call, "force", &force);
+	r = api_param_flag(call, "force", &force);
 	if (r == 0)
 		r = cnm_endpoint_remove(call->engine, call->ref, force, call->dry, &call->err);
 	return r < 0 ? r : api_reply_changed(call, 204);

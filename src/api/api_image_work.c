@@ -123,7 +123,7 @@ static int spool_body(struct api_call *call, struct spool *s)
 static int load(struct api_call *call)
 {
 	_cleanup_(spool_close) struct spool spool = { .fd = -1 };
-	struct progress *progress;
+	struct progress *progress = NULL;
 	int r;
 
 	r = spool_body(call, &spool);
@@ -188,7 +188,7 @@ static int pull(struct api_call *call)
 	_free_ char *name = name_of(api_param(call, "fromImage"), api_param(call, "tag"));
 	const char *header = http_message_header(call->request, "X-Registry-Auth");
 	_free_ char *auth = NULL;
-	struct progress *progress;
+	struct progress *progress = NULL;
 	int r;
 
 	if (!name)

@@ -21,7 +21,7 @@ static int list(struct api_call *call)
 
 	r = api_param_filters(call, &filters);
 	if (r == 0)
-		r = api_param_bool(call, "all", &all);
+		r = api_param_flag(call, "all", &all);
 	if (r == 0)
 		r = images_list(images(call), filters, all, &json, &call->err);
 	return r < 0 ? r : api_reply_text(call, 200, json);
@@ -62,7 +62,7 @@ static int delete (struct api_call *call)
 	bool force = false;
 	int r;
 
-	r = api_param_bool(call, "force", &force);
+	r = api_param_flag(call, "force", &force);
 	if (r == 0)
 		r = images_remove(images(call), call->ref, force, &json, &call->err);
 	return r < 0 ? r : api_reply_text(call, 200, json);

@@ -27,6 +27,17 @@ int api_param_bool(struct api_call *call, const char *name, bool *ret)
 	return 0;
 }
 
+int api_param_flag(struct api_call *call, const char *name, bool *ret)
+{
+	static const char *const no[] = { "0", "no", "false", "none" };
+	const char *s = api_param(call, name);
+
+	*ret = s != NULL;
+	for (unsigned i = 0; s && i < sizeof(no) / sizeof(*no); i++)
+		*ret &= strcasecmp(s, no[i]) != 0;
+	return 0;
+}
+
 int api_param_int(struct api_call *call, const char *name, long *ret)
 {
 	const char *s = api_param(call, name);

@@ -58,7 +58,7 @@ static int delete (struct api_call *call)
 	bool force = false;
 	int r;
 
-	r = api_param_bool(call, "force", &force);
+	r = api_param_flag(call, "force", &force);
 	if (r == 0)
 		r = containers_volume_remove(call->containers, call->ref, force, &call->err);
 	return r < 0 ? r : api_reply_text(call, 204, NULL);

@@ -231,14 +231,12 @@ static bool go_reading(struct conn *c)
 		return false;
 	if (m->begun && !c->deadline)
 		server_set_deadline(c, c->server->options.deadline_ms);
-	if (c->early.failed)
+	if (c->early.failed || (m->state == MESSAGE_BODY && body_invite(c) < 0))
 		conn_close(c);
 	else if (m->state == MESSAGE_BAD)
 		refuse(c, m->bad_status, m->bad_reason);
 	else if (m->state == MESSAGE_DONE || m->state == MESSAGE_HELD)
 		dispatch(c);
-	else if (m->state == MESSAGE_BODY && body_invite(c) < 0)
-		conn_close(c);
 	return c->state != CONN_DEAD;
 }
 

@@ -345,10 +345,9 @@ static int serve(struct cnm_engine *engine, struct containers *containers, const
 		 const sigset_t *signals, struct cnm_error *err)
 {
 	struct api api = { .engine = engine, .containers = containers };
-	struct http_server_options options = { .handle = api_handle,
-					       .quick = api_is_quick,
-					       .streams = api_streams,
-					       .arg = &api };
+	struct http_server_options options = {
+		.handle = api_handle, .quick = api_is_quick, .streams = api_streams, .arg = &api
+	};
 	struct http_server *server;
 	_close_ int fd = -1;
 	int r;

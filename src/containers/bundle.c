@@ -11,6 +11,7 @@
  * container's id on its command line, the container's if the process is conmon's child; in both
  * cases what was opened first, and is used, is a pidfd.
  */
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -21,6 +22,7 @@
 #include <sys/file.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -72,26 +74,54 @@ static ssize_t read_command_line(pid_t pid, char *ret, size_t size)
 	return fd < 0 ? -1 : read(fd, ret, size);
 }
 
-/* Is id a word of its command line? */
-static bool is_conmon_of(pid_t pid, const char *id)
+struct command_line {
+	char text[16384];
+	size_t n;
+};
+
+static void read_settled(pid_t pid, struct command_line *ret)
 {
-	char line[16384];
 	ssize_t n = 0;
 
 	for (int i = 0; i < WAIT_MS && n == 0; i++) {
-		n = read_command_line(pid, line, sizeof(line) - 1);
-		if (n == 0 && is_dead(state_of(pid)))
-			return false;
-		if (n == 0)
-			poll(NULL, 0, 1);
+		n = read_command_line(pid, ret->text, sizeof(ret->text) - 1);
+		if (n != 0 || is_dead(state_of(pid)))
+			break;
+		poll(NULL, 0, 1);
 	}
-	if (n <= 0)
-		return false;
-	line[n] = 0;
-	for (const char *word = line; word < line + n; word += strlen(word) + 1)
-		if (streq(word, id))
+	ret->n = n > 0 ? (size_t)n : 0;
+	ret->text[ret->n] = 0;
+}
+
+static bool has_word(const struct command_line *line, const char *wanted)
+{
+	const char *end = line->text + line->n;
+
+	for (const char *word = line->text; word < end; word += strlen(word) + 1)
+		if (streq(word, wanted))
 			return true;
 	return false;
+}
+
+/* Is id a word of its command line? It is of conmon's, and of a runtime's that creates. */
+static bool mentions(pid_t pid, const char *id)
+{
+	struct command_line line;
+
+	read_settled(pid, &line);
+	return has_word(&line, id);
+}
+
+/* A runtime's process for this container, of this engine. */
+static bool is_runtime_of(pid_t pid, const struct runtime *rt, const char *id)
+{
+	struct command_line line;
+	ssize_t n = read_command_line(pid, line.text, sizeof(line.text) - 1);
+
+	line.n = n > 0 ? (size_t)n : 0;
+	line.text[line.n] = 0;
+	return line.n && rt->path && streq(line.text, rt->path) && has_word(&line, rt->root) &&
+	       has_word(&line, id);
 }
 
 int conmon_open_child(pid_t pid, pid_t conmon)
@@ -110,7 +140,7 @@ static int open_conmon(int dir, const char *id, pid_t *ret_pid)
 	pid_t pid = runtime_read_pid(dir, "conmon.pid");
 	_close_ int fd = pid > 0 ? process_open(pid) : -1;
 
-	if (fd < 0 || !is_conmon_of(pid, id))
+	if (fd < 0 || !mentions(pid, id))
 		return -ENOENT;
 	*ret_pid = pid;
 	return take_fd(&fd);
@@ -134,7 +164,7 @@ int bundle_lock(const char *bundle)
 	return fd;
 }
 
-/* ---- the end of a conmon */
+/* ---- conmon's children, and its end */
 
 static bool has_ended(int pidfd)
 {
@@ -143,25 +173,60 @@ static bool has_ended(int pidfd)
 	return poll(&p, 1, 0) > 0;
 }
 
-/* Kill its children that live. How many there were. */
-static unsigned kill_children(pid_t pid)
+static void children_path(pid_t pid, char *ret, size_t size)
+{
+	snprintf(ret, size, "/proc/%d/task/%d/children", (int)pid, (int)pid);
+}
+
+/* fn() for each child of it that lives: how many times that was true. */
+static unsigned each_child(pid_t pid, bool (*fn)(pid_t child, int pidfd, const char *id),
+			   const char *id)
 {
 	char path[60];
 	_free_ char *list = NULL;
 	unsigned n = 0;
 	int skip;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)pid, (int)pid);
+	children_path(pid, path, sizeof(path));
 	list = runtime_read_file(AT_FDCWD, path);
 	for (const char *at = list; at && sscanf(at, "%*d%n", &skip) == 0 && *at; at += skip) {
-		_close_ int fd = conmon_open_child((pid_t)atoi(at), pid);
+		pid_t child = (pid_t)atoi(at);
+		_close_ int fd = conmon_open_child(child, pid);
 
-		if (fd >= 0 && !has_ended(fd)) {
-			n++;
-			(void)process_kill(fd);
-		}
+		if (fd >= 0 && !has_ended(fd))
+			n += fn(child, fd, id);
 	}
 	return n;
+}
+
+static bool kill_child(pid_t child, int pidfd, const char *id)
+{
+	(void)process_kill(pidfd);
+	return true;
+}
+
+/* The container's processes have a pid namespace of their own from the beginning. */
+static bool is_at_home(pid_t pid)
+{
+	char path[40];
+	struct stat its, ours;
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
+	return stat(path, &its) == 0 && stat("/proc/self/ns/pid", &ours) == 0 &&
+	       its.st_ino == ours.st_ino;
+}
+
+static bool is_runtime(pid_t child, int pidfd, const char *id)
+{
+	return is_at_home(child) && mentions(child, id);
+}
+
+bool conmon_is_creating(pid_t conmon, const char *id)
+{
+	char path[60];
+
+	children_path(conmon, path, sizeof(path));
+	return access(path, F_OK) < 0 || each_child(conmon, is_runtime, id) > 0;
 }
 
 /*
@@ -174,12 +239,36 @@ void conmon_kill_tree(pid_t pid, int pidfd)
 	(void)pidfd_send_signal(pidfd, SIGSTOP, NULL, 0);
 	for (int i = 0; i < WAIT_MS && !strchr("TtZX", state_of(pid)); i++)
 		poll(NULL, 0, 1); /* a process that may not be a child of ours: no event tells */
-	for (int i = 0; i < KILL_ROUNDS && kill_children(pid) > 0; i++)
+	for (int i = 0; i < KILL_ROUNDS && each_child(pid, kill_child, NULL) > 0; i++)
 		;
 	(void)process_kill(pidfd);
 }
 
-void conmon_kill(const char *bundle, const char *id)
+/*
+ * A conmon that was killed has taken the runtime with it, by a death signal that the runtime's
+ * process asks for at its beginning; unless it was killed just before. That one is found by its
+ * command line.
+ */
+static void kill_orphans(const struct runtime *rt, const char *id)
+{
+	DIR *proc = opendir("/proc");
+	const struct dirent *d;
+	long pid;
+
+	while (proc && (d = readdir(proc))) {
+		_close_ int fd = -1;
+
+		if (str_to_long(d->d_name, 2, INT_MAX, &pid) < 0)
+			continue;
+		fd = process_open((pid_t)pid);
+		if (fd >= 0 && is_runtime_of((pid_t)pid, rt, id))
+			conmon_kill_tree((pid_t)pid, fd);
+	}
+	if (proc)
+		closedir(proc);
+}
+
+void conmon_kill(const struct runtime *rt, const char *bundle, const char *id)
 {
 	_close_ int dir = bundle_lock(bundle), fd = -1;
 	pid_t pid;
@@ -188,6 +277,8 @@ void conmon_kill(const char *bundle, const char *id)
 		fd = open_conmon(dir, id, &pid);
 	if (fd >= 0)
 		conmon_kill_tree(pid, fd);
+	else if (dir >= 0 && faccessat(dir, "exit", F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		kill_orphans(rt, id); /* nor did it end as it should */
 }
 
 /* ---- what an earlier daemon made, and its stdio */

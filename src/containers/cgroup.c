@@ -46,11 +46,11 @@ static bool is_subdirectory(const struct dirent *d)
 
 static DIR *open_directory(int at, const char *name)
 {
-	_close_ int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	int fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
 
-	if (d)
-		fd = -1;
+	if (!d)
+		close_fd(&fd);
 	return d;
 }
 

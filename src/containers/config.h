@@ -3,8 +3,8 @@
  * What a container is asked to be: the body of POST /containers/create, checked, completed with
  * Docker's defaults, and kept in Docker's own shape, since that is what inspect shows. No I/O.
  *
- * What cnm does not carry is refused by name: a member that is absent, null, empty, zero or Docker's
- * default passes, anything else fails with CNM_E_NOT_IMPLEMENTED and the flag a user knows
+ * What cnm does not carry is refused by name: a member that is absent, null, empty, zero or
+ * Docker's default passes, anything else fails with CNM_E_NOT_IMPLEMENTED and the flag a user knows
  * ("--device (HostConfig.Devices) is not supported by cnm"). A wrong type or value is CNM_E_INVALID
  * with Docker's words.
  */
@@ -17,17 +17,15 @@
 
 #include "cnm/error.h"
 
+/*
+ * config: Docker's Config. host: its HostConfig, complete. endpoints: {network: EndpointSettings as
+ * requested} in the order they are joined, that of HostConfig.NetworkMode first; {} in the mode
+ * container:X. mounts: inspect's Mounts, [{Type (bind, volume or tmpfs), Name, Source, Destination,
+ * Mode, RW, Propagation}]; the Source of a volume is filled in by the caller. warnings: strings for
+ * the answer.
+ */
 struct container_config {
-	json_t *config;    /* Config: Hostname, Domainname, User, AttachStdin.., Tty, OpenStdin, StdinOnce,
-			      Env, Cmd, Image, Volumes, WorkingDir, Entrypoint, Labels, StopSignal, .. */
-	json_t *host;      /* HostConfig, complete */
-	json_t *endpoints; /* {network: EndpointSettings as requested} in the order they are joined; the
-			      network of HostConfig.NetworkMode comes first. {} for container: mode. Members:
-			      IPAMConfig{IPv4Address,IPv6Address,LinkLocalIPs}, Aliases, MacAddress,
-			      DriverOpts, GwPriority, Links */
-	json_t *mounts;    /* as inspect's Mounts: [{Type: bind|volume|tmpfs, Name, Source, Destination, Mode,
-			      RW, Propagation}]; Source of a volume is filled in by the caller */
-	json_t *warnings;  /* array of strings for the answer */
+	json_t *config, *host, *endpoints, *mounts, *warnings;
 };
 
 /*
@@ -39,8 +37,8 @@ int container_config_decode(struct container_config *ret, const json_t *body, un
 /*
  * Complete it with the image's configuration ("config" of the OCI image configuration: Env, Cmd,
  * Entrypoint, WorkingDir, User, Labels, Volumes, ExposedPorts, StopSignal) as Docker does: Env is
- * merged by name; Cmd is the image's only if neither Cmd nor Entrypoint was given; CNM_E_INVALID "no
- * command specified" if there is none in the end. image may be NULL.
+ * merged by name; Cmd is the image's only if neither Cmd nor Entrypoint was given; CNM_E_INVALID
+ * "no command specified" if there is none in the end. image may be NULL.
  */
 int container_config_merge(struct container_config *c, const json_t *image, struct cnm_error *err);
 void container_config_free(struct container_config *c);
@@ -55,12 +53,13 @@ enum restart_policy container_restart_policy(const json_t *host, unsigned *ret_m
 
 /* "SIGTERM", "term", "15" -> 15; -EINVAL. Real-time signals too ("SIGRTMIN+3"). */
 int signal_parse(const char *s);
-/* The one that stops it: Config.StopSignal, else SIGTERM; and seconds: Config.StopTimeout, else 10. */
+/* The one that stops it: Config.StopSignal, else SIGTERM; and seconds: Config.StopTimeout, else 10.
+ */
 int container_stop_signal(const json_t *config);
 int container_stop_timeout(const json_t *config);
 
-/* The body of POST /containers/ID/exec: AttachStdin, AttachStdout, AttachStderr, Tty, Cmd, Env, User,
- * WorkingDir, Privileged, DetachKeys; others refused by name. *ret is complete. */
+/* The body of POST /containers/ID/exec: AttachStdin, AttachStdout, AttachStderr, Tty, Cmd, Env,
+ * User, WorkingDir, Privileged, DetachKeys; others refused by name. *ret is complete. */
 int exec_config_decode(json_t **ret, const json_t *body, struct cnm_error *err);
 
 /*

@@ -22,19 +22,15 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "containers/runtime_internal.h"
 
 #define CREATE_MS   60000
-#define ATTACH_S    5
+#define LOOK_MS     200
 #define MAX_MESSAGE 65536
 #define MAX_ARGS    64
 #define PATH_ENV    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -87,7 +83,7 @@ static void add_container(struct command *cmd, const struct runtime_create *c, c
 		add(cmd, "--terminal");
 	if (c->stdin_open)
 		add(cmd, "--stdin");
-	if (!c->stdin_once)
+	if (!c->stdin_once || c->terminal) /* one may detach, and come back */
 		add(cmd, "--leave-stdin-open");
 }
 
@@ -136,30 +132,38 @@ static void clear_bundle(int dir)
 
 /* ---- what it answers */
 
-/* Up to the end of the line, or of the pipe. -ETIME; 0 and b. */
-static int read_answer(int fd, struct strbuf *b)
+/* Reads what there is: 1 when the line, or the pipe, has ended. */
+static int read_more(int fd, struct strbuf *b)
 {
-	uint64_t end = clock_mono_ns() + CREATE_MS * UINT64_C(1000000);
 	char buf[4096];
+	ssize_t n = read(fd, buf, sizeof(buf));
 
-	while (b->len < MAX_MESSAGE) {
+	if (n <= 0)
+		return n == 0 || errno != EINTR;
+	strbuf_addn(b, buf, (size_t)n);
+	return memchr(buf, '\n', (size_t)n) || b->len > MAX_MESSAGE;
+}
+
+/*
+ * The whole answer, maybe empty: 0; or -ETIME. A runtime that is killed may leave a process that
+ * keeps its stderr, of which conmon waits for the end, for ever: so when there is no answer for a
+ * while, and then again, and no runtime either, there will be none.
+ */
+static int read_answer(int fd, pid_t conmon, const char *id, struct strbuf *b)
+{
+	int idle = 0;
+
+	for (int waited = 0; waited < CREATE_MS; waited += LOOK_MS) {
 		struct pollfd p = { .fd = fd, .events = POLLIN };
-		uint64_t now = clock_mono_ns();
-		int n = now < end ? poll(&p, 1, (int)((end - now) / 1000000) + 1) : 0;
-		ssize_t got;
+		int n = poll(&p, 1, LOOK_MS);
 
-		if (n == 0)
-			return -ETIME;
-		if (n < 0)
-			continue;
-		got = read(fd, buf, sizeof(buf));
-		if (got <= 0)
+		if (n > 0 && read_more(fd, b))
 			return 0;
-		strbuf_addn(b, buf, (size_t)got);
-		if (memchr(buf, '\n', (size_t)got))
+		idle = n == 0 && !conmon_is_creating(conmon, id) ? idle + 1 : 0;
+		if (idle == 2)
 			return 0;
 	}
-	return 0;
+	return -ETIME;
 }
 
 /* "process.args[0]" of the bundle's config.json, and "linux.cgroupsPath"; borrowed from *ret. */
@@ -195,12 +199,12 @@ static int explain(const struct runtime *rt, const json_t *answer, int error, in
 }
 
 /* The container's pid, or a negative errno. */
-static pid_t await_conmon(const struct runtime *rt, int sync, int error, int bundle,
-			  struct cnm_error *err)
+static pid_t await_conmon(const struct runtime *rt, pid_t conmon, const char *id, int sync,
+			  int error, int bundle, struct cnm_error *err)
 {
 	struct strbuf b = { .s = NULL };
 	_json_ json_t *answer = NULL;
-	int r = read_answer(sync, &b);
+	int r = read_answer(sync, conmon, id, &b);
 	json_int_t pid;
 
 	if (r == 0 && b.s)
@@ -226,7 +230,7 @@ static int undo(struct runtime *rt, const struct runtime_create *c, int bundle, 
 		(void)kill(conmon, SIGKILL); /* a child, not yet waited for */
 	(void)process_wait(conmon, &status);
 	read_config(bundle, &config, &program, &cgroup);
-	return runtime_delete(rt, c->id, NULL, cgroup, NULL);
+	return runtime_delete(rt, c->id, c->bundle, cgroup, NULL);
 }
 
 /* With conmon started: wait for its answer and open what it tells. */
@@ -238,7 +242,7 @@ static int take_over(struct runtime *rt, const struct runtime_create *c, struct 
 	m->conmon_pidfd = process_open(m->conmon);
 	if (m->conmon_pidfd < 0)
 		return cnm_error_errno(err, m->conmon_pidfd, "%s: watch conmon", what_create);
-	pid = await_conmon(rt, sync, error, bundle, err);
+	pid = await_conmon(rt, m->conmon, c->id, sync, error, bundle, err);
 	if (pid < 0)
 		return pid;
 	m->pid = pid;

@@ -216,7 +216,7 @@ int containers_start(struct containers *cs, const char *ref, struct cnm_error *e
 static int set_name(struct containers *cs, struct container *c, char *name, struct cnm_error *err)
 {
 	char *old = c->name;
-	int r = map_add(&cs->by_name, name, c);
+	int r = name ? map_add(&cs->by_name, name, c) : -ENOMEM;
 
 	if (r == -EEXIST)
 		r = name_taken(cs, name, err);
@@ -260,7 +260,7 @@ int containers_rename(struct containers *cs, const char *ref, const char *name,
 	r = sandbox_check_name(name, err);
 	if (r == 0)
 		r = container_acquire(cs, ref, &c, err);
-	if (r < 0)
+	if (r != 0)
 		return r;
 	old = strdup(c->name);
 	new = strdup(name);
@@ -271,7 +271,9 @@ int containers_rename(struct containers *cs, const char *ref, const char *name,
 				  "Renaming a container with the same name as its current name");
 	if (r == 0)
 		r = set_name(cs, c, take_ptr(new), err);
-	if (r == 0 && (r = rename_sandbox(cs, c, err)) < 0)
+	if (r == 0)
+		r = rename_sandbox(cs, c, err);
+	if (r < 0 && old && !streq(c->name, old))
 		set_name(cs, c, strdup(old), NULL);
 	if (r == 0)
 		container_event(cs, c, "rename", json_pack("{s:s}", "oldName", old));

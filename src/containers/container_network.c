@@ -44,6 +44,36 @@ static bool network_exists(struct cnm_engine *e, const char *ref)
 	return model_find_network(&e->model, ref, &n, &matches) == REF_FOUND;
 }
 
+/* The name a network is kept under: its own, whatever it was called by. */
+static void network_name(struct cnm_engine *e, const char *ref, char *buf, size_t size)
+{
+	struct network *n;
+	unsigned matches;
+	LOCKED(&e->lock);
+
+	str_copy(buf, size,
+		 model_find_network(&e->model, ref, &n, &matches) == REF_FOUND ? n->name : ref);
+}
+
+/* --net ID is --net NAME. */
+static int use_names(struct cnm_engine *e, struct container *c, struct cnm_error *err)
+{
+	json_t *named = json_object(), *settings;
+	const char *ref;
+	char name[256];
+
+	json_object_foreach (c->c.endpoints, ref, settings) {
+		network_name(e, ref, name, sizeof(name));
+		if (json_put(named, name, json_incref(settings)) < 0) {
+			json_decref(named);
+			return cnm_error_errno(err, ENOMEM, "networks of container %s", c->name);
+		}
+	}
+	json_decref(c->c.endpoints);
+	c->c.endpoints = named;
+	return 0;
+}
+
 static void free_attachments(struct cnm_attachment *list, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
@@ -73,19 +103,24 @@ int container_network_declare(struct containers *cs, struct container *c, struct
 	size_t n = 0;
 	const char *name;
 	json_t *settings;
-	int r = 0;
+	int r;
 
 	if (!has_sandbox(c))
 		return 0;
+	r = use_names(cs->engine, c, err);
+	if (r < 0)
+		return r;
 	list = calloc(json_object_size(c->c.endpoints) + 1, sizeof(*list));
 	if (!list)
 		return cnm_error_errno(err, ENOMEM, "networks of container %s", c->name);
 	json_object_foreach (c->c.endpoints, name, settings) {
-		if (r < 0 || !network_exists(cs->engine, name))
+		if (!network_exists(cs->engine, name))
 			continue;
 		list[n].network = name;
 		r = endpoint_settings_read(settings, &list[n].endpoint, err);
-		n += r == 0;
+		if (r < 0)
+			break;
+		n++;
 	}
 	if (r == 0)
 		r = declare(cs->engine, c, list, n, err);
@@ -325,17 +360,6 @@ static void give_back(struct containers *cs, struct container *c)
 	pthread_mutex_lock(&cs->lock);
 	container_release(cs, c);
 	pthread_mutex_unlock(&cs->lock);
-}
-
-/* The name a network is kept under: its own, whatever it was called by. */
-static void network_name(struct cnm_engine *e, const char *ref, char *buf, size_t size)
-{
-	struct network *n;
-	unsigned matches;
-	LOCKED(&e->lock);
-
-	str_copy(buf, size,
-		 model_find_network(&e->model, ref, &n, &matches) == REF_FOUND ? n->name : ref);
 }
 
 /* Note it, or that it is gone (settings NULL), in the row. Busy, without the lock. */

@@ -512,6 +512,42 @@ static void count_states(struct containers *cs, json_t *o)
 	json_put(o, "ContainersStopped", json_integer(all - running));
 }
 
+/* Does this machine's cgroup hierarchy have the controller? */
+static bool has_controller(const struct containers *cs, const char *name)
+{
+	char path[64], all[256] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/fs/cgroup/%s", name);
+	if (!cs->cgroup2)
+		return access(path, F_OK) == 0;
+	f = fopen("/sys/fs/cgroup/cgroup.controllers", "re");
+	if (!f)
+		return false;
+	if (!fgets(all, sizeof(all), f))
+		all[0] = 0;
+	fclose(f);
+	return strstr(all, name) != NULL;
+}
+
+/* Which limits work, for `docker info`, which warns of those that do not. */
+static void put_limits(const struct containers *cs, json_t *o)
+{
+	bool memory = has_controller(cs, "memory"), cpu = has_controller(cs, "cpu");
+	bool swap = access("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes", F_OK) == 0;
+
+	json_put(o, "MemoryLimit", json_boolean(memory));
+	json_put(o, "SwapLimit", json_boolean(cs->cgroup2 ? memory : swap));
+	json_put(o, "CpuCfsPeriod", json_boolean(cpu));
+	json_put(o, "CpuCfsQuota", json_boolean(cpu));
+	json_put(o, "CPUShares", json_boolean(cpu));
+	json_put(o, "CPUSet", json_boolean(has_controller(cs, "cpuset")));
+	json_put(o, "PidsLimit", json_boolean(has_controller(cs, "pids")));
+	/* Isolation is right whatever br_netfilter is set to: nothing to warn of. */
+	json_put(o, "BridgeNfIptables", json_true());
+	json_put(o, "BridgeNfIp6tables", json_true());
+}
+
 int containers_info(struct containers *cs, json_t **ret, struct cnm_error *err)
 {
 	json_t *o = json_object(), *security = json_array(), *warnings = json_array();
@@ -531,6 +567,8 @@ int containers_info(struct containers *cs, json_t **ret, struct cnm_error *err)
 	json_put(o, "CgroupVersion", json_string(cs->cgroup2 ? "2" : "1"));
 	json_put(o, "DefaultRuntime", json_string(runtime_name(cs->runtime)));
 	json_put(o, "Runtimes", runtimes_json(cs));
+	put_limits(cs, o);
+	json_put(o, "RuncCommit", json_pack("{s:s}", "ID", runtime_version(cs->runtime)));
 	json_put(o, "RuncVersion", json_string(runtime_version(cs->runtime)));
 	json_put(o, "ConmonVersion", json_string(runtime_conmon_version(cs->runtime)));
 	json_put(o, "DockerRootDir", json_string(cs->engine->state_dir));

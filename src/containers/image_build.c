@@ -103,7 +103,7 @@ static int measure(struct build *b, const char *path, struct cnm_error *err)
 static int take_layer(struct build *b, const char *name, const char *hex, struct cnm_error *err)
 {
 	_free_ char *from = NULL, *to = image_text(err, "%s/%s", b->blobs, hex);
-	enum image_packing packing;
+	enum image_packing packing = IMAGE_PLAIN;
 	int r;
 
 	if (!to)

@@ -127,7 +127,7 @@ static int make_tree(const char *busybox, const char *root, struct cnm_error *er
 	_free_ char *to = image_text(err, "%s/bin/busybox", root);
 	const char *argv[] = { busybox, "--list", NULL };
 	struct process_options o = { .what = "list the applets of busybox" };
-	struct process_result res;
+	struct process_result res = { 0 };
 	int r = to ? 0 : -ENOMEM;
 
 	if (r == 0 && (mkdir(root, 0755) < 0 || chmod(root, 0755) < 0))

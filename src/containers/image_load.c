@@ -50,7 +50,8 @@ static int open_archive(struct images *im, const char *path, const char *work, c
 	}
 	if (r == 0)
 		r = untar(path, root, im->max_bytes, err);
-	unlink(plain);
+	if (plain)
+		unlink(plain);
 	return r;
 }
 
@@ -81,12 +82,12 @@ static int load_one(struct load *l, const struct image_parts *parts, json_t *tag
 	_json_ json_t *names = tags;
 	_work_ char *work = NULL;
 	struct image *i = NULL;
-	char id[ID_SIZE];
+	char id[ID_SIZE] = "";
 	int r = image_work_new(l->im, &work, err);
 
 	if (r == 0)
 		r = image_build(l->im, work, parts, &i, err);
-	if (r < 0)
+	if (r < 0 || !i)
 		return r;
 	memcpy(id, i->id, ID_SIZE);
 	r = image_add(l->im, work, i, names, NULL, "load", err);

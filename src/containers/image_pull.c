@@ -94,6 +94,13 @@ static const char *cause(const char *text)
 	return at;
 }
 
+/* It comes as a quoted string. */
+static void unquote(char *text)
+{
+	while (text && (text = strstr(text, "\\\"")) != NULL)
+		memmove(text, text + 1, strlen(text));
+}
+
 /* Docker's clients know the two ways in which an image cannot be had by how they begin. */
 static int refused(const struct pull *p, const char *said, struct cnm_error *err)
 {
@@ -111,8 +118,7 @@ static int refused(const struct pull *p, const char *said, struct cnm_error *err
 		n--;
 	if (why)
 		why[n] = '\0';
-	for (char *at = why; at && (at = strstr(at, "\\\""));) /* it comes as a quoted string */
-		memmove(at, at + 1, strlen(at));
+	unquote(why);
 	if (says(said, absent, sizeof(absent) / sizeof(absent[0])))
 		return cnm_error_set(
 			err, CNM_E_NOT_FOUND,

@@ -143,12 +143,11 @@ static off_t find_tail(struct backwards *b, int64_t lines)
 
 off_t log_tail(int fd, off_t end, int64_t lines)
 {
-	_free_ struct backwards *b = malloc(sizeof(*b));
+	_free_ struct backwards *b = calloc(1, sizeof(*b));
 
 	if (!b)
 		return -ENOMEM;
 	b->fd = fd;
 	b->base = end;
-	b->n = b->have = 0;
 	return find_tail(b, lines);
 }

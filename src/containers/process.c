@@ -315,7 +315,7 @@ static pid_t launch(struct launch *l)
 	pid = vfork(); /* NOLINT(clang-analyzer-security.insecureAPI.vfork): child() is made for it
 			*/
 	if (pid == 0)
-		child(l);
+		child(l); /* NOLINT(clang-analyzer-unix.Vfork) */
 	if (pid < 0)
 		l->error = errno;
 	pthread_sigmask(SIG_SETMASK, &old, NULL);

@@ -110,7 +110,8 @@ static int start(struct run *run, char *const argv[], const struct process_optio
 		 struct cnm_error *err)
 {
 	struct process_options o = *options;
-	_close_ int out = -1, error = -1;
+	_close_ int out = -1; /* their ends, which only the child is to have */
+	_close_ int error = -1;
 	int pipes[2], r;
 	pid_t pid;
 
@@ -119,13 +120,15 @@ static int start(struct run *run, char *const argv[], const struct process_optio
 		if (pipe2(pipes, O_CLOEXEC) < 0)
 			return cnm_error_errno(err, errno, "%s: make a pipe", o.what);
 		run->streams[OUT].fd = pipes[0];
-		o.out_fd = out = pipes[1];
+		out = pipes[1];
+		o.out_fd = out;
 	}
 	if (o.err_fd <= 0) {
 		if (pipe2(pipes, O_CLOEXEC) < 0)
 			return cnm_error_errno(err, errno, "%s: make a pipe", o.what);
 		run->streams[ERR].fd = pipes[0];
-		o.err_fd = error = pipes[1];
+		error = pipes[1];
+		o.err_fd = error;
 	}
 	pid = process_spawn(argv, &o, err);
 	if (pid < 0)

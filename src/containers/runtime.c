@@ -121,7 +121,7 @@ int runtime_delete(struct runtime *rt, const char *id, const char *bundle, const
 	if (!*id || strchr(id, '/') || id[0] == '.')
 		return cnm_error_set(err, CNM_E_INVALID, "delete the container %s: no such id", id);
 	if (bundle)
-		conmon_kill(bundle, id);
+		conmon_kill(rt, bundle, id);
 	if (cgroup)
 		r = kill_left(id, cgroup, err);
 	also = delete_state(rt, id, r < 0 ? NULL : err);
@@ -152,7 +152,7 @@ int runtime_pids(struct runtime *rt, const char *id, pid_t **ret, unsigned *ret_
 {
 	static const char what[] = "list the container's processes";
 	char *args[] = { arg("ps"), arg("--format"), arg("json"), arg(id), NULL };
-	struct process_result said;
+	struct process_result said = { 0 };
 	_json_ json_t *list = NULL;
 	int r = runtime_check(rt, err);
 

@@ -61,9 +61,11 @@ pid_t runtime_read_pid(int dir, const char *name);
 int bundle_lock(const char *bundle);
 /* A pidfd of a child of conmon's; -ESRCH if it is none (any more). */
 int conmon_open_child(pid_t pid, pid_t conmon);
-/* Kill conmon and all that it has started, and wait until they have ended. */
+/* Does the runtime that it started still live? True on kernels that do not tell. */
+bool conmon_is_creating(pid_t conmon, const char *id);
+/* Kill conmon (or a runtime) and all that it has started, and wait until they have ended. */
 void conmon_kill_tree(pid_t pid, int pidfd);
-/* The same for the conmon of a bundle. Absent is fine. */
-void conmon_kill(const char *bundle, const char *id);
+/* The same for the conmon of a bundle, or for the runtime that a killed conmon left. */
+void conmon_kill(const struct runtime *rt, const char *bundle, const char *id);
 
 #endif

@@ -20,7 +20,8 @@
 
 /*
  * The seccomp profile in Docker's format (conditions by capability, architecture and kernel), as
- * Debian's golang-github-containers-common installs it. Read once. NOT_FOUND with the package's name.
+ * Debian's golang-github-containers-common installs it. Read once. NOT_FOUND with the package's
+ * name.
  */
 struct seccomp;
 int seccomp_open(struct seccomp **ret, const char *path, struct cnm_error *err);
@@ -35,7 +36,8 @@ struct spec_input {
 	const char *rootfs;   /* mounted: users and groups are looked up in it */
 	const char *netns;    /* path of the namespace; NULL: the host's */
 	const char *hostname; /* NULL: the host's name. A private uts namespace all the same */
-	const char *hosts_path, *hostname_path, *resolv_path; /* bind mounted over /etc/...; NULL: not */
+	const char *hosts_path, *hostname_path,
+		*resolv_path; /* bind mounted over /etc/...; NULL: not */
 	const char *cgroup;   /* "/cnm/ID" */
 	bool cgroup2;         /* the host's hierarchy is unified */
 };

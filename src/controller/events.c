@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/str.h"
 #include "controller/engine.h"
 
 #define KEPT 256
@@ -64,6 +65,15 @@ void events_emit(struct events *ev, const char *type, const char *action, const 
 	struct kept *slot;
 	char *text;
 
+	if (streq(type, "container") ||
+	    streq(type, "image")) { /* clients below API 1.30 read these */
+		json_t *image = json_object_get(attributes, "image");
+
+		json_put(o, "status", json_string(action));
+		json_put(o, "id", json_string(id));
+		if (image)
+			json_put(o, "from", json_incref(image));
+	}
 	json_put(actor, "ID", json_string(id));
 	json_put(actor, "Attributes", attributes);
 	json_put(o, "Type", json_string(type));

@@ -5,9 +5,15 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/str.h"
 #include "containers/containers.h"
+#include "unit.h"
 
 /* What calls that need not do the same each time do next. */
 static struct {

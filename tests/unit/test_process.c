@@ -21,7 +21,8 @@
 
 #define PATIENCE 30000 /* ms; then the test fails */
 
-/* ThreadSanitizer makes a fork of vfork: the child cannot tell its parent why it could not start. */
+/* ThreadSanitizer makes a fork of vfork: the child cannot tell its parent why it could not start.
+ */
 #ifdef __SANITIZE_THREAD__
 #define TOLD_WHY 0
 #elif defined(__has_feature)
