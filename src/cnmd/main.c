@@ -434,6 +434,16 @@ static void make_room_for_descriptors(void)
 		close(fd);
 }
 
+/* They are read from a descriptor (containers/container_monitor.c). */
+static void block_child_signals(void)
+{
+	sigset_t children;
+
+	sigemptyset(&children);
+	sigaddset(&children, SIGCHLD);
+	sigprocmask(SIG_BLOCK, &children, NULL);
+}
+
 int main(int argc, char **argv)
 {
 	struct settings s = { .socket = DEFAULT_SOCKET };
@@ -450,6 +460,7 @@ int main(int argc, char **argv)
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGHUP);
 	sigprocmask(SIG_BLOCK, &signals, NULL); /* before any thread, which inherits it */
+	block_child_signals();
 	signal(SIGPIPE, SIG_IGN);
 	if (run(&s, &signals, &err) < 0) {
 		log_err("%s", err.text);

@@ -112,7 +112,10 @@ static bool mentions(pid_t pid, const char *id)
 	return has_word(&line, id);
 }
 
-/* A runtime's process for this container, of this engine. */
+/*
+ * A runtime's process for this container, of this engine; or what conmon has forked to execute the
+ * runtime, which looks like conmon.
+ */
 static bool is_runtime_of(pid_t pid, const struct runtime *rt, const char *id)
 {
 	struct command_line line;
@@ -120,8 +123,8 @@ static bool is_runtime_of(pid_t pid, const struct runtime *rt, const char *id)
 
 	line.n = n > 0 ? (size_t)n : 0;
 	line.text[line.n] = 0;
-	return line.n && rt->path && streq(line.text, rt->path) && has_word(&line, rt->root) &&
-	       has_word(&line, id);
+	return line.n && rt->path && (streq(line.text, rt->path) || streq(line.text, rt->conmon)) &&
+	       has_word(&line, rt->root) && has_word(&line, id);
 }
 
 int conmon_open_child(pid_t pid, pid_t conmon)
@@ -146,7 +149,7 @@ static int open_conmon(int dir, const char *id, pid_t *ret_pid)
 	return take_fd(&fd);
 }
 
-static int bundle_open(const char *bundle)
+int bundle_open(const char *bundle)
 {
 	int fd = open(bundle, O_PATH | O_DIRECTORY | O_CLOEXEC);
 

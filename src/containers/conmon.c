@@ -21,7 +21,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -253,31 +252,48 @@ static int take_over(struct runtime *rt, const struct runtime_create *c, struct 
 	return 0;
 }
 
+static int make_pipe(int *reader, int *writer, int flags)
+{
+	int p[2];
+
+	if (pipe2(p, O_CLOEXEC | flags) < 0)
+		return -errno;
+	*reader = p[0];
+	*writer = p[1];
+	return 0;
+}
+
+/* Under the bundle's lock, which the child has until it is executed. */
+static pid_t launch(const struct runtime *rt, const struct runtime_create *c, int bundle, int sync,
+		    int error, struct cnm_error *err)
+{
+	_close_ int lock = bundle_lock(c->bundle);
+
+	if (lock < 0)
+		return cnm_error_errno(err, lock, "%s: lock its bundle %s", what_create, c->bundle);
+	clear_bundle(bundle);
+	return start_conmon(rt, c, sync, error, err);
+}
+
 static int create(struct runtime *rt, const struct runtime_create *c, int bundle,
 		  struct runtime_made *ret, struct cnm_error *err)
 {
 	struct runtime_made m = { .pidfd = -1, .conmon_pidfd = -1 };
-	int sync[2] = { -1, -1 }, error[2] = { -1, -1 }, r;
+	_close_ int sync = -1, error = -1, sync_end = -1, error_end = -1;
+	int r = make_pipe(&sync, &sync_end, 0);
 
-	if (pipe2(sync, O_CLOEXEC) < 0 || pipe2(error, O_CLOEXEC | O_NONBLOCK) < 0) {
-		r = cnm_error_errno(err, errno, "%s: make a pipe", what_create);
-	} else {
-		clear_bundle(bundle);
-		r = m.conmon = start_conmon(rt, c, sync[1], error[1], err);
-		(void)flock(bundle, LOCK_UN);
-		close_fd(&sync[1]);
-		close_fd(&error[1]);
-	}
-	if (r > 0) {
-		r = take_over(rt, c, &m, sync[0], error[0], bundle, err);
-		if (r < 0)
-			(void)undo(rt, c, bundle, m.conmon, m.conmon_pidfd);
-	}
-	close_fd(&sync[0]);
-	close_fd(&sync[1]);
-	close_fd(&error[0]);
-	close_fd(&error[1]);
+	if (r == 0)
+		r = make_pipe(&error, &error_end, O_NONBLOCK);
+	if (r < 0)
+		return cnm_error_errno(err, r, "%s: make a pipe", what_create);
+	r = m.conmon = launch(rt, c, bundle, sync_end, error_end, err);
+	close_fd(&sync_end);
+	close_fd(&error_end);
+	if (r < 0)
+		return r;
+	r = take_over(rt, c, &m, sync, error, bundle, err);
 	if (r < 0) {
+		(void)undo(rt, c, bundle, m.conmon, m.conmon_pidfd);
 		close_fd(&m.conmon_pidfd);
 		return r;
 	}
@@ -294,7 +310,7 @@ int runtime_create(struct runtime *rt, const struct runtime_create *c, struct ru
 
 	if (r < 0)
 		return r;
-	bundle = bundle_lock(c->bundle);
+	bundle = bundle_open(c->bundle);
 	if (bundle < 0)
 		return cnm_error_errno(err, bundle, "%s: open its bundle %s", what_create,
 				       c->bundle);

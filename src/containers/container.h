@@ -234,6 +234,7 @@ void containers_forget_execs(struct containers *cs);
 /* Make the volumes of its mounts, and fill their sources in. Without the lock. */
 int container_make_volumes(struct containers *cs, struct container *c, struct cnm_error *err);
 /* Those without a name of the user's. Without the lock. */
+bool container_has_own_volumes(const json_t *mounts);
 void container_remove_volumes(struct containers *cs, const json_t *mounts);
 
 /* ---- container_inspect.c; lock held */

@@ -112,8 +112,18 @@ static int check_image(struct containers *cs, const struct container *c, struct 
 	return r;
 }
 
+static int write_row(struct containers *cs, const struct container *c, enum store_state state,
+		     bool insert, struct cnm_error *err)
+{
+	LOCKED(&cs->lock);
+
+	return container_save(cs, c, state, insert,
+			      state == STORE_READY ? STORE_FULL : STORE_NORMAL, err);
+}
+
 static int make(struct containers *cs, struct container *c, struct cnm_error *err)
 {
+	bool entered = container_has_own_volumes(c->c.mounts);
 	char dir[CONTAINER_PATH];
 	int r;
 
@@ -121,16 +131,21 @@ static int make(struct containers *cs, struct container *c, struct cnm_error *er
 	if (mkdir(dir, 0700) < 0)
 		return cnm_error_errno(err, errno, "make directory %s", dir);
 	r = check_image(cs, c, err);
+	if (r == 0 && entered) /* only its row tells after a crash that they are of no use */
+		r = write_row(cs, c, STORE_CREATING, true, err);
 	if (r == 0)
 		r = container_make_volumes(cs, c, err);
 	if (r == 0)
 		r = container_network_declare(cs, c, err);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&cs->lock);
-	r = container_save(cs, c, STORE_READY, true, STORE_FULL, err);
-	pthread_mutex_unlock(&cs->lock);
-	return r;
+	return r < 0 ? r : write_row(cs, c, STORE_READY, !entered, err);
+}
+
+static void drop_row(struct containers *cs, const struct container *c)
+{
+	struct store_tx *tx = store_tx_new(cs->engine->store);
+
+	store_tx_delete(tx, STORE_CONTAINER, c->id);
+	store_commit(cs->engine->store, tx, STORE_NORMAL, NULL);
 }
 
 static void unmake(struct containers *cs, struct container *c)
@@ -139,6 +154,7 @@ static void unmake(struct containers *cs, struct container *c)
 
 	container_network_remove(cs, c);
 	container_remove_volumes(cs, c->c.mounts);
+	drop_row(cs, c);
 	container_dir(cs, c->id, dir);
 	tree_remove(dir, NULL);
 	pthread_mutex_lock(&cs->lock);

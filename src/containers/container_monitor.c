@@ -8,11 +8,13 @@
  * holds its stdio any more.
  */
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -28,13 +30,14 @@
 #define FIRST_DELAY   (SECOND / 10)
 #define LONGEST_DELAY (60 * SECOND)
 #define SETTLED       (10 * SECOND) /* a run this long was none of a series of failures */
-#define REAP_MS       2000
+#define IDLE_MS       60000
 
 struct monitor_thread {
 	struct containers *cs;
 	pthread_t thread;
 	int epoll, wake;
-	bool stop; /* under the lock */
+	int children; /* signalfd: some child has ended */
+	bool stop;    /* under the lock */
 };
 
 static bool is_auto_removed(const struct container *c)
@@ -226,7 +229,7 @@ static void restart(struct containers *cs, void *arg)
 /* Starts what is due; how long to sleep, in ms. */
 static int due_restarts(struct containers *cs)
 {
-	uint64_t now = clock_mono_ns(), next = now + REAP_MS * 1000000ull;
+	uint64_t now = clock_mono_ns(), next = now + IDLE_MS * 1000000ull;
 	struct container *c;
 	char *due[32];
 	unsigned n = 0;
@@ -256,6 +259,26 @@ static bool stopping(struct monitor_thread *m)
 	return m->stop;
 }
 
+/*
+ * A program may leave children, which become ours: until they are collected, the pid namespace of a
+ * container they are in cannot end.
+ */
+static void hear_children(struct monitor_thread *m)
+{
+	struct signalfd_siginfo info;
+
+	while (read(m->children, &info, sizeof(info)) == sizeof(info))
+		;
+	process_reap_strays();
+}
+
+static void drain(int fd)
+{
+	eventfd_t value;
+
+	eventfd_read(fd, &value);
+}
+
 /* A container cannot go while its conmon is watched. */
 static void hear_end(struct monitor_thread *m, struct container *c)
 {
@@ -278,19 +301,19 @@ static void *monitor_main(void *arg)
 	while (!stopping(m)) {
 		struct epoll_event events[16];
 		int n = epoll_wait(m->epoll, events, 16, due_restarts(m->cs));
-		eventfd_t value;
 
 		for (int i = 0; i < n; i++) {
 			const enum watched *what = events[i].data.ptr;
 
 			if (!what)
-				eventfd_read(m->wake, &value);
+				drain(m->wake);
+			else if (events[i].data.ptr == m)
+				hear_children(m);
 			else if (*what == WATCHED_EXEC)
 				container_exec_ended(m->cs, events[i].data.ptr);
 			else
 				hear_end(m, events[i].data.ptr);
 		}
-		process_reap_strays();
 	}
 	return NULL;
 }
@@ -325,11 +348,21 @@ void monitor_wake(struct containers *cs)
 	eventfd_write(cs->monitor->wake, 1);
 }
 
+static void monitor_thread_free(struct monitor_thread *m)
+{
+	close_fd(&m->epoll);
+	close_fd(&m->wake);
+	close_fd(&m->children);
+	free(m);
+}
+
 int monitor_thread_start(struct containers *cs, struct cnm_error *err)
 {
 	struct monitor_thread *m = calloc(1, sizeof(*m));
 	struct epoll_event ev = { .events = EPOLLIN };
+	struct epoll_event ended_child = { .events = EPOLLIN, .data.ptr = m };
 	pthread_attr_t ta;
+	sigset_t child;
 	int r = 0;
 
 	if (!m)
@@ -337,7 +370,12 @@ int monitor_thread_start(struct containers *cs, struct cnm_error *err)
 	m->cs = cs;
 	m->epoll = epoll_create1(EPOLL_CLOEXEC);
 	m->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (m->epoll < 0 || m->wake < 0 || epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->wake, &ev) < 0)
+	sigemptyset(&child);
+	sigaddset(&child, SIGCHLD);
+	m->children = signalfd(-1, &child, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (m->epoll < 0 || m->wake < 0 || m->children < 0 ||
+	    epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->wake, &ev) < 0 ||
+	    epoll_ctl(m->epoll, EPOLL_CTL_ADD, m->children, &ended_child) < 0)
 		r = -errno;
 	pthread_attr_init(&ta);
 	pthread_attr_setstacksize(&ta, 128 * 1024);
@@ -345,9 +383,7 @@ int monitor_thread_start(struct containers *cs, struct cnm_error *err)
 		r = -pthread_create(&m->thread, &ta, monitor_main, m);
 	pthread_attr_destroy(&ta);
 	if (r < 0) {
-		close_fd(&m->epoll);
-		close_fd(&m->wake);
-		free(m);
+		monitor_thread_free(m);
 		return cnm_error_errno(err, r, "monitor containers");
 	}
 	cs->monitor = m;
@@ -365,8 +401,6 @@ void monitor_thread_stop(struct containers *cs)
 	pthread_mutex_unlock(&cs->lock);
 	eventfd_write(m->wake, 1);
 	pthread_join(m->thread, NULL);
-	close_fd(&m->epoll);
-	close_fd(&m->wake);
-	free(m);
+	monitor_thread_free(m);
 	cs->monitor = NULL;
 }

@@ -32,13 +32,16 @@ static int load(const struct store_row *row, void *arg, struct cnm_error *err)
 	struct restore *rs = arg;
 	struct cnm_error why = { 0 };
 	struct container *c;
-	int r;
+	int r = container_decode(row, &c, &why);
 
 	if (row->state != STORE_READY) {
 		store_tx_delete(rs->gone, STORE_CONTAINER, row->id);
+		if (r == 0 && row->state == STORE_CREATING)
+			container_remove_volumes(rs->cs, c->c.mounts);
+		if (r == 0)
+			container_free(c);
 		return 0;
 	}
-	r = container_decode(row, &c, &why);
 	if (r == 0) {
 		c->busy = true; /* until all are restored: jobs wait */
 		r = container_add(rs->cs, c);

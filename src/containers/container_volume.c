@@ -86,6 +86,20 @@ static const struct container *user_of(const struct containers *cs, const char *
 	return NULL;
 }
 
+bool container_has_own_volumes(const json_t *mounts)
+{
+	json_t *mount;
+	size_t i;
+
+	json_array_foreach ((json_t *)mounts, i, mount) {
+		const char *name = volume_of(mount);
+
+		if (name && id_is_valid(name))
+			return true;
+	}
+	return false;
+}
+
 void container_remove_volumes(struct containers *cs, const json_t *mounts)
 {
 	json_t *mount;

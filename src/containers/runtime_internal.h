@@ -57,7 +57,9 @@ char *runtime_read_file(int dir, const char *name);
 /* The pid in a file of a directory, or -ENOENT. */
 pid_t runtime_read_pid(int dir, const char *name);
 
-/* The bundle's directory, locked (see bundle.c); or a negative errno. */
+/* The bundle's directory, to reach what is in it; or a negative errno. */
+int bundle_open(const char *bundle);
+/* The same, locked until the descriptor and its copies are closed (see bundle.c). */
 int bundle_lock(const char *bundle);
 /* A pidfd of a child of conmon's; -ESRCH if it is none (any more). */
 int conmon_open_child(pid_t pid, pid_t conmon);
