@@ -181,6 +181,8 @@ int api_each(const struct client *c, const struct api_each *e, struct args refs)
 			fflush(stdout); /* the next may take its time */
 		} else if (!e->force || err.class != CNM_E_NOT_FOUND) {
 			code = api_fail(&err);
+		} else if (e->tell_absent) {
+			api_fail(&err);
 		}
 	}
 	return code;

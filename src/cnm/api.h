@@ -64,7 +64,8 @@ struct api_each {
 	const struct api_kind *kind;
 	const char *method, *verb, *query;
 	bool dry_run;
-	bool force; /* one that does not exist is no error */
+	bool force;       /* one that does not exist is no error ... */
+	bool tell_absent; /* ... but told all the same */
 };
 int api_each(const struct client *c, const struct api_each *e, struct args refs);
 

@@ -27,7 +27,8 @@ static int each(const struct client *client, const char *method, const char *ver
 				    .method = method,
 				    .verb = verb,
 				    .query = query_of(query),
-				    .force = force };
+				    .force = force,
+				    .tell_absent = true };
 	struct cnm_error err = { 0 };
 
 	if (!query->failed)

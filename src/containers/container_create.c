@@ -88,12 +88,30 @@ static int build(struct containers *cs, const json_t *body, unsigned version, st
 	return r;
 }
 
+/* "container:NAME" is kept by id: the other may be renamed. Lock held. */
+static int fix_mode(struct containers *cs, struct container *c, struct cnm_error *err)
+{
+	char mode[ID_SIZE + 16];
+	struct container *other;
+	const char *ref;
+
+	if (container_network_mode(c->c.host, &ref) != NETWORK_CONTAINER ||
+	    container_find(cs, ref, &other, NULL) < 0)
+		return 0; /* start says what is wrong */
+	snprintf(mode, sizeof(mode), "container:%s", other->id);
+	if (json_object_set_new(c->c.host, "NetworkMode", json_string(mode)) < 0)
+		return cnm_error_errno(err, ENOMEM, "network mode");
+	return 0;
+}
+
 /* Lock held. It is busy from here on. */
 static int enter(struct containers *cs, const char *name, struct container *c,
 		 struct cnm_error *err)
 {
-	int r;
+	int r = fix_mode(cs, c, err);
 
+	if (r < 0)
+		return r;
 	c->name = name && *name ? strdup(name) : choose_name(cs);
 	c->busy = true;
 	r = c->name ? container_add(cs, c) : -ENOMEM;

@@ -116,7 +116,7 @@ json_t *container_exec_ids(struct containers *cs, const char *id)
 	struct exec *x;
 
 	while ((x = map_next(&cs->execs, &pos)))
-		if (streq(x->container, id) && x->running)
+		if (streq(x->container, id) && (x->running || !x->started))
 			json_push(ids, json_string(x->id));
 	return ids;
 }
@@ -316,7 +316,9 @@ int containers_exec_start(struct containers *cs, const char *id, bool detach, un
 	if (r == 0)
 		exec_event(cs, x, "exec_start", true);
 	if (r < 0)
-		x->exit_code = strstr(err->text, "permission denied") ? 126 : 127;
+		x->exit_code = strstr(err->text, "not found") || strstr(err->text, "no such file")
+				       ? 127
+				       : 126;
 	*ret_terminal = flag(x, "Tty");
 	c->users--;
 	leave(x);

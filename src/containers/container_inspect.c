@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "containers/container.h"
+#include "containers/rootfs.h"
 
 /* ---- times for people, as Docker's go-units has them */
 
@@ -191,7 +192,7 @@ static void put_command(const struct container *c, json_t *o)
 	json_put(o, "Args", command);
 }
 
-static json_t *inspect(struct containers *cs, const struct container *c, bool size)
+static json_t *inspect(struct containers *cs, const struct container *c)
 {
 	json_t *o = json_object(), *execs = container_exec_ids(cs, c->id);
 	char text[ID_SIZE + 8];
@@ -215,14 +216,26 @@ static json_t *inspect(struct containers *cs, const struct container *c, bool si
 	json_decref(execs);
 	json_put(o, "HostConfig", json_incref(c->c.host));
 	json_put(o, "GraphDriver", graph_json(cs, c));
-	if (size) {
-		json_put(o, "SizeRw", json_integer(0));
-		json_put(o, "SizeRootFs", json_integer(0));
-	}
 	json_put(o, "Mounts", json_incref(c->c.mounts));
 	json_put(o, "Config", json_incref(c->c.config));
 	json_put(o, "NetworkSettings", network_settings_json(cs, c));
 	return o;
+}
+
+/* Without the lock: it reads the whole tree. What is being removed meanwhile counts as nothing. */
+static void put_sizes(json_t *o)
+{
+	const json_t *data = json_object_get(json_object_get(o, "GraphDriver"), "Data");
+	const char *upper = json_string_value(json_object_get(data, "UpperDir"));
+	const char *lower = json_string_value(json_object_get(data, "LowerDir"));
+	uint64_t changed = 0, image = 0;
+
+	if (upper)
+		tree_size(upper, &changed, NULL);
+	if (lower)
+		tree_size(lower, &image, NULL);
+	json_put(o, "SizeRw", json_integer((json_int_t)changed));
+	json_put(o, "SizeRootFs", json_integer((json_int_t)(image + changed)));
 }
 
 int containers_inspect(struct containers *cs, const char *ref, unsigned version, bool size,
@@ -231,12 +244,16 @@ int containers_inspect(struct containers *cs, const char *ref, unsigned version,
 	_json_ json_t *o = NULL;
 	struct container *c;
 	int r;
-	LOCKED(&cs->lock);
 
+	pthread_mutex_lock(&cs->lock);
 	r = container_find(cs, ref, &c, err);
+	if (r == 0)
+		o = inspect(cs, c);
+	pthread_mutex_unlock(&cs->lock);
 	if (r < 0)
 		return r;
-	o = inspect(cs, c, size);
+	if (o && size)
+		put_sizes(o);
 	*ret_json = o ? json_text(o) : NULL;
 	return *ret_json ? 0 : cnm_error_errno(err, ENOMEM, "inspect container %s", ref);
 }

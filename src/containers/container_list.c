@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* GET /containers/json: docker ps, with its filters. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +37,19 @@ static int time_of(struct query *q, const char *key, int64_t *ret, struct cnm_er
 	if (ref && r == 0)
 		*ret = c->created;
 	return r;
+}
+
+static int check_codes(const struct query *q, struct cnm_error *err)
+{
+	json_t *v;
+	size_t i;
+	long code;
+
+	json_array_foreach ((json_t *)filters_values(q->f, "exited"), i, v)
+		if (str_to_long(json_string_value(v), INT_MIN, INT_MAX, &code) < 0)
+			return cnm_error_set(err, CNM_E_INVALID, "invalid filter 'exited=%s'",
+					     json_string_value(v));
+	return 0;
 }
 
 static int check_states(const struct query *q, struct cnm_error *err)
@@ -161,8 +175,12 @@ static void add_words(struct strbuf *b, const json_t *words)
 	json_t *v;
 	size_t i;
 
-	json_array_foreach ((json_t *)words, i, v)
-		strbuf_addf(b, "%s%s", b->len ? " " : "", json_string_value(v));
+	json_array_foreach ((json_t *)words, i, v) {
+		const char *word = json_string_value(v);
+		const char *quote = b->len && strchr(word, ' ') ? "'" : "";
+
+		strbuf_addf(b, "%s%s%s%s", b->len ? " " : "", quote, word, quote);
+	}
 }
 
 static json_t *command_json(const struct container *c)
@@ -248,7 +266,8 @@ int containers_list(struct containers *cs, const char *filters, bool all, unsign
 		return r;
 	find_ancestors(&q);
 	pthread_mutex_lock(&cs->lock);
-	if ((r = check_states(&q, err)) == 0 && (r = time_of(&q, "before", &q.before, err)) == 0 &&
+	if ((r = check_states(&q, err)) == 0 && (r = check_codes(&q, err)) == 0 &&
+	    (r = time_of(&q, "before", &q.before, err)) == 0 &&
 	    (r = time_of(&q, "since", &q.since, err)) == 0)
 		list = list_all(&q, limit);
 	pthread_mutex_unlock(&cs->lock);

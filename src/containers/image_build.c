@@ -9,13 +9,13 @@
  * byte for byte, and with it the image's id.
  */
 #include <fcntl.h>
-#include <fts.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "base/str.h"
 #include "containers/images_internal.h"
+#include "containers/rootfs.h"
 
 #define OCI "application/vnd.oci.image."
 
@@ -231,37 +231,6 @@ static int unpack(struct build *b, struct cnm_error *err)
 	struct process_options o = { .what = "unpack the image", .max_file = b->used };
 
 	return layout && rootfs ? image_run(argv, &o, NULL, err) : -ENOMEM;
-}
-
-/* Bytes of the regular files, each counted once however many names it has. */
-static int tree_size(const char *path, uint64_t *ret, struct cnm_error *err)
-{
-	char *paths[] = { (char *)path, NULL };
-	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-	uint64_t size = 0;
-	FTSENT *e;
-
-	if (!fts)
-		return cnm_error_errno(err, errno, "measure %s", path);
-	errno = 0;
-	while ((e = fts_read(fts))) {
-		if (e->fts_info == FTS_F)
-			size += (uint64_t)e->fts_statp->st_size / e->fts_statp->st_nlink;
-		errno = e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS
-				? e->fts_errno
-				: 0;
-		if (errno)
-			break;
-	}
-	if (errno) {
-		int r = cnm_error_errno(err, errno, "measure %s", path);
-
-		fts_close(fts);
-		return r;
-	}
-	fts_close(fts);
-	*ret = size;
-	return 0;
 }
 
 /* The unpacked tree, which may be no larger than the packed image may be. */

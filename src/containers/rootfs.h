@@ -7,6 +7,7 @@
 #define CONTAINERS_ROOTFS_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "cnm/error.h"
 
@@ -26,5 +27,7 @@ void rootfs_unmount_below(const char *dir);
  * is told.
  */
 int tree_remove(const char *path, struct cnm_error *err);
+/* Bytes of the regular files, each counted once however many names it has. */
+int tree_size(const char *path, uint64_t *ret, struct cnm_error *err);
 
 #endif

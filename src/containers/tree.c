@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Removal of a tree that a container wrote, and which is hostile: links that lead out of it, names
- * that are being changed, directories deeper than a path or a stack can be, mode 000.
+ * Removal (and size) of a tree that a container wrote, and which is hostile: links that lead out of
+ * it, names that are being changed, directories deeper than a path or a stack can be, mode 000.
  *
  * Everything is done by descriptor and name, and a directory is entered only if it is no link and
  * on the same mount as the top. A directory below MAX_DEPTH is moved up into the top under a name
@@ -10,6 +10,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <fts.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -166,4 +167,36 @@ int tree_remove(const char *path, struct cnm_error *err)
 		return cnm_error_errno(err, e, "remove %s", path);
 	remove_top(&rm, parent, name);
 	return -rm.error;
+}
+
+/* ---- size */
+
+int tree_size(const char *path, uint64_t *ret, struct cnm_error *err)
+{
+	char *paths[] = { (char *)path, NULL };
+	FTS *fts = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+	uint64_t size = 0;
+	FTSENT *e;
+
+	if (!fts)
+		return cnm_error_errno(err, errno, "measure %s", path);
+	errno = 0;
+	while ((e = fts_read(fts))) {
+		if (e->fts_info == FTS_F)
+			size += (uint64_t)e->fts_statp->st_size / e->fts_statp->st_nlink;
+		errno = e->fts_info == FTS_DNR || e->fts_info == FTS_ERR || e->fts_info == FTS_NS
+				? e->fts_errno
+				: 0;
+		if (errno)
+			break;
+	}
+	if (errno) {
+		int r = cnm_error_errno(err, errno, "measure %s", path);
+
+		fts_close(fts);
+		return r;
+	}
+	fts_close(fts);
+	*ret = size;
+	return 0;
 }

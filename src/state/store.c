@@ -81,8 +81,10 @@ static bool owner_lives(int fd)
 static int lock_file(int fd)
 {
 	for (int tries = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; tries++) {
-		if (errno != EWOULDBLOCK || tries == LOCK_TRIES || owner_lives(fd))
-			return -1;
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		if (tries == LOCK_TRIES || owner_lives(fd))
+			return -EWOULDBLOCK;
 		usleep(LOCK_PAUSE_US);
 	}
 	return 0;
@@ -92,6 +94,7 @@ static int take_lock(struct store *s, struct cnm_error *err)
 {
 	_free_ char *path = NULL;
 	_close_ int fd = -1;
+	int r;
 
 	if (asprintf(&path, "%s/cnm.lock", s->dir) < 0) {
 		path = NULL;
@@ -100,11 +103,11 @@ static int take_lock(struct store *s, struct cnm_error *err)
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
 	if (fd < 0)
 		return cnm_error_errno(err, errno, "open %s", path);
-	if (lock_file(fd) < 0) {
-		if (errno == EWOULDBLOCK)
-			return in_use_error(s->dir, fd, err);
-		return cnm_error_errno(err, errno, "lock %s", path);
-	}
+	r = lock_file(fd);
+	if (r == -EWOULDBLOCK)
+		return in_use_error(s->dir, fd, err);
+	if (r < 0)
+		return cnm_error_errno(err, r, "lock %s", path);
 	/* On a full disk the pid cannot be written; the lock holds all the same. */
 	if (ftruncate(fd, 0) == 0)
 		dprintf(fd, "%d\n", (int)getpid());

@@ -86,11 +86,17 @@ def settled(tables):
 
 
 def files(root, tops):
-    """What is below tops, a namespace by its inode, the database left to rows()."""
+    """What is below tops, a namespace by its inode, the database left to rows(). What containers
+    write is their own: the files of a mounted root are not looked at, and of an upper layer, a
+    volume or a log it counts only that they are there."""
     out = []
     for top in tops:
+        device = os.stat(root + top).st_dev if os.path.isdir(root + top) else 0
         for folder, folders, names in os.walk(root + top):
-            for name in folders + names:
+            kept = folders[:]
+            folders[:] = [name for name in folders if name not in ("upper", "work", "_data")
+                          and _device(os.path.join(folder, name)) == device]
+            for name in kept + names:
                 path = os.path.join(folder, name)
                 shown = path[len(root):]
                 if name.startswith("cnm.db") or name == "cnm.lock":
@@ -102,11 +108,16 @@ def files(root, tops):
                         line += " -> " + os.readlink(path)
                     elif stat.S_ISREG(info.st_mode) and "/netns/" in shown:
                         line += " inode %d" % info.st_ino
-                    elif stat.S_ISREG(info.st_mode):
+                    elif stat.S_ISREG(info.st_mode) and name != "log":
                         with open(path, "rb") as f:
                             line += " " + hashlib.sha256(f.read()).hexdigest()[:16]
                     out.append(line)
     return sorted(out)
+
+
+def _device(path):
+    with contextlib.suppress(FileNotFoundError):
+        return os.lstat(path).st_dev
 
 
 def mounts(pid):
@@ -124,15 +135,22 @@ def pins(root):
     return {name: os.path.join(top, name) for name in sorted(os.listdir(top))}
 
 
-def processes(namespaces, skip=()):
-    """[(pid, command line)] of the processes in one of these namespaces ("net:[1]", "mnt:[2]")."""
+def _in_cgroup(pid, cgroup):
+    with open("/proc/%s/cgroup" % pid) as f:
+        return any((line.rstrip("\n").split(":", 2)[2] + "/").startswith(cgroup + "/") for line in f)
+
+
+def processes(namespaces, cgroup, skip=()):
+    """[(pid, command line)] of the processes in one of these namespaces ("net:[1]", "mnt:[2]") or
+    below this control group, which is how those in containers are found."""
     out = []
     for entry in os.listdir("/proc"):
         if not entry.isdigit() or int(entry) in skip:
             continue
         with contextlib.suppress(OSError):
             if (os.readlink("/proc/%s/ns/mnt" % entry) in namespaces
-                    or os.readlink("/proc/%s/ns/net" % entry) in namespaces):
+                    or os.readlink("/proc/%s/ns/net" % entry) in namespaces
+                    or _in_cgroup(entry, cgroup)):
                 with open("/proc/%s/stat" % entry) as f:
                     if f.read().rsplit(")", 1)[1].split()[0] == "Z":
                         continue
@@ -158,7 +176,8 @@ def same_netns(fd, path):
 def take(host, tables=None):
     """The dump of a harness.Host; tables: its rows, if they were read already."""
     out = {"rows": row_lines(rows(host.database) if tables is None else tables),
-           "files": files(host.root, ("/run", "/var/lib/cnm")), "mounts": mounts(host.pid), "nft": nft(host.netns), "sysctls": sysctls(host.netns)}
+           "files": files(host.root, ("/run", "/var/lib/cnm")), "mounts": mounts(host.pid),
+           "cgroups": host.cgroups(), "nft": nft(host.netns), "sysctls": sysctls(host.netns)}
     for section, lines in netlink.dump(host.netns).items():
         out[section] = lines
     for name, path in pins(host.root).items():

@@ -3,6 +3,7 @@
 LAN), and a cnmd of its own in it, started with nothing but defaults.
 
     /run, /var/lib     tmpfs of the test, seen from outside below host.root
+    /sys/fs/cgroup     the machine's hierarchies; all that the host makes is below host.cgroup
     up0                192.0.2.2/24, 2001:db8::2/64, default routes through the LAN at .1 and ::1
     /etc/resolv.conf   names the LAN as the only server
 
@@ -14,6 +15,7 @@ Around every changing request that is refused the host compares dumps of rows, l
 routes, rules, files and mounts: that is done by api(), cnm() and docker(), not by the test.
 """
 import contextlib
+import glob
 import http.client
 import json
 import os
@@ -189,8 +191,10 @@ class Inside:
 
 
 class Host:
-    def __init__(self, folder):
+    def __init__(self, folder, runtime=None):
+        """runtime: "crun" or "runc", rather than the one that cnmd finds."""
         self.folder = str(folder)
+        self.runtime = runtime
         self.compare = True       # dumps around refused requests
         self.expected_notes = []  # of the last doctor
         self.daemon = None
@@ -199,6 +203,7 @@ class Host:
         self.log_path = os.path.join(self.folder, "cnmd.log")
         holder = self.holder = Holder("-n", "-m", "--propagation", "private")
         self.pid, self.netns, self.netns_path = holder.pid, holder.netns, holder.netns_path
+        self.cgroup = "/cnm-test-%d-%x" % (self.pid, time.monotonic_ns())
         self.root = "/proc/%d/root" % self.pid
         self.lan = Holder("-n")
         self.database = self.root + "/var/lib/cnm/cnm.db"
@@ -212,14 +217,19 @@ class Host:
         self.run("sh", "-ec", """
             mount -t tmpfs -o mode=755 run /run
             mount -t tmpfs -o mode=755 lib /var/lib
+            mkdir /run/cgroup
+            mount --rbind /sys/fs/cgroup /run/cgroup
             mount -t sysfs sys /sys
+            %s
+            umount -l /run/cgroup
+            rmdir /run/cgroup
             mount --bind %s /etc/resolv.conf
             ip link set lo up
             ip link add up0 type veth peer name lan0 netns %d
             ip addr add %s/24 dev up0
             ip addr add %s/64 dev up0 nodad
             ip link set up0 addrgenmode none up
-            """ % (resolv, self.lan.pid, UP4, UP6))
+            """ % (self._cgroups(), resolv, self.lan.pid, UP4, UP6))
         self.run_lan("sh", "-ec", """
             ip link set lo up
             ip addr add %s/24 dev lan0
@@ -232,6 +242,22 @@ class Host:
             """ % (LAN4, LAN6))
         self.namespaces = {os.readlink("/proc/%d/ns/%s" % (self.pid, kind))
                            for kind in ("net", "mnt")}
+
+    def _cgroups(self):
+        """Mounts the control groups again, which the host's own /sys hides. crun 1.8 works with
+        unified hierarchies or with none, so it sees none beside the others, and what it writes
+        where there should be one goes to a tmpfs of the host."""
+        if os.path.exists("/sys/fs/cgroup/cgroup.controllers"):
+            return "mount --rbind /run/cgroup /sys/fs/cgroup"
+        return """
+            mount -t tmpfs -o mode=755 cgroup /sys/fs/cgroup
+            for folder in /run/cgroup/*; do
+                name=${folder##*/}
+                [ $name != "%s" ] || continue
+                mkdir /sys/fs/cgroup/$name
+                mount --bind $folder /sys/fs/cgroup/$name
+            done
+            """ % ("unified" if self.runtime == "crun" else "")
 
     # ------------------------------------------------------------------ commands
 
@@ -271,12 +297,12 @@ class Host:
             self.assert_unchanged(before, result)
         return result
 
-    def docker(self, *argv, check=None, timeout=60, input=None):
-        """The stock client."""
+    def docker(self, *argv, check=None, timeout=60, input=None, client=None):
+        """The stock client: that on the PATH, or another."""
         changing = bool(CHANGES & set(argv))
         before = self.dump() if changing and self.compare else None
-        result = self.run(docker_client(), *argv, check=bool(check), timeout=timeout, input=input,
-                          env={"DOCKER_HOST": "unix:///run/cnm/cnm.sock"})
+        result = self.run(client or docker_client(), *argv, check=bool(check), timeout=timeout,
+                          input=input, env={"DOCKER_HOST": "unix:///run/cnm/cnm.sock"})
         if before and result.rc != 0:
             self.assert_unchanged(before, result)
         return result
@@ -415,6 +441,11 @@ class Host:
 
     # ------------------------------------------------------------------ the daemon
 
+    def own_options(self):
+        """What tells this host's cnmd from another's."""
+        return ["--keeper", program(KEEPER), "--cgroup-parent", self.cgroup,
+                *(["--runtime", self.runtime] if self.runtime else [])]
+
     def start(self, *options, wait=True, env=None, binary=None):
         """A restart is given the options of the first start."""
         assert not self.daemon
@@ -423,7 +454,7 @@ class Host:
         options, env, binary = self.started
         self.log = open(self.log_path, "ab")
         self.daemon = self.popen(
-            binary or program(DAEMON), "--keeper", program(KEEPER), *options, env=env,
+            binary or program(DAEMON), *self.own_options(), *options, env=env,
             stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log)
         if wait:
             self.wait_ready()
@@ -477,12 +508,19 @@ class Host:
 
     def processes(self):
         """Those of this host that are not the test's own."""
-        return dump.processes(self.namespaces, skip={self.pid, os.getpid()})
+        return dump.processes(self.namespaces, self.cgroup, skip={self.pid, os.getpid()})
+
+    def cgroups(self):
+        """The directories of this host's control groups, innermost first."""
+        return sorted(glob.glob("/sys/fs/cgroup%s/**/" % self.cgroup, recursive=True)
+                      + glob.glob("/sys/fs/cgroup/*%s/**/" % self.cgroup, recursive=True),
+                      reverse=True)
 
     # ------------------------------------------------------------------ end of a test
 
     def clear(self):
         """Remove what the test made, through the API."""
+        self.clear_containers()
         for sandbox in self.get("/cnm/v1/sandboxes"):
             self.request_ok("DELETE", "/cnm/v1/sandboxes/" + sandbox["Id"])
         for endpoint in self.get("/cnm/v1/endpoints"):
@@ -490,6 +528,15 @@ class Host:
         networks = [n for n in self.get("/networks") if n["Name"] not in PREDEFINED]
         for network in sorted(networks, key=lambda n: n["ConfigOnly"]):
             self.request_ok("DELETE", "/networks/" + network["Id"])
+
+    def clear_containers(self):
+        """With their anonymous volumes, and the named ones, which belong to nobody then."""
+        answer = self.request("GET", "/containers/json?all=1")
+        for container in answer.json if answer.status == 200 else ():
+            self.request_ok("DELETE", "/containers/%s?force=1&v=1" % container["Id"])
+        answer = self.request("GET", "/volumes")
+        for volume in (answer.json["Volumes"] or ()) if answer.status == 200 else ():
+            self.request_ok("DELETE", "/volumes/%s?force=1" % volume["Name"])
 
     def request_ok(self, method, path, body=None):
         """Without the dumps of api()."""
@@ -510,13 +557,15 @@ class Host:
 
     def tear_down(self):
         """cnmd --teardown, after which nothing of cnm is left in kernel or /run."""
-        self.run(program(DAEMON), "--keeper", program(KEEPER), *self.started[0], "--teardown")
+        self.run(program(DAEMON), *self.own_options(), *self.started[0], "--teardown")
         wait_for(lambda: not self.processes(), lambda: "no process left: %r" % self.processes())
         left = dump.take(self)
         assert not dump.pins(self.root), "pinned namespaces left: %r" % dump.pins(self.root)
         assert [line.split()[0] for line in left["links"]] == ["lo", "up0"], left["links"]
         assert left["nft"] == [] or all("cnm" not in line for line in left["nft"]), left["nft"]
         assert not [m for m in left["mounts"] if "net:[" in m], left["mounts"]
+        assert not [m for m in left["mounts"] if "/cnm/" in m], left["mounts"]
+        assert not self.cgroups(), "control groups left: %r" % self.cgroups()
         files = [line for line in left["files"] if line.startswith("/run/cnm/")]
         assert not files, "files left: %r" % files
 
@@ -527,15 +576,24 @@ class Host:
         if self.daemon:
             self.daemon.kill()
             self.ended()
-        for pid, _ in self.processes():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not self.kill_all(), "no process left")
+        for folder in self.cgroups():
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
         self.lan.end()
         self.holder.end()
 
+    def kill_all(self):
+        """Everything that runs on this host; what it was."""
+        found = self.processes()
+        for pid, _ in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return found
+
 
 # What is made when it is first needed and then stays: folders, forwarding of a family.
-STANDING = re.compile(r"^(/run/cnm/sandboxes drwx|/run/netns drwx|/netns on /run/netns$"
+STANDING = re.compile(r"^(/run/cnm/sandboxes drwx|/run/crun drwx|/run/netns drwx|/netns on /run/netns$"
                       r"|meta key=(forward[46]-boot|boot-id) |map inet \w+ foreign elem "
                       r"|.* on /proc/sys/kernel/random/boot_id$)")
 
@@ -547,21 +605,26 @@ def without_standing(taken):
 
 def lasting(taken):
     """A dump without what the first network or sandbox leaves standing, without where the address
-    walk of a predefined network is, and without the numbers of links, which repair changes."""
+    walk of a predefined network is, when an image got its name, and the numbers of links, which repair
+    changes."""
     out = without_standing(taken)
-    out["rows"] = [re.sub(r'"cursor": ?"[^"]*",? ?', "", line) for line in out["rows"]]
+    out["rows"] = [re.sub(r'"cursor": ?"[^"]*",? ?|"Tagged": ?\d+', "", line) for line in out["rows"]]
     for section in out:
         if section.endswith("links"):
             out[section] = [re.sub(r" idx=\d+", "", line) for line in out[section]]
     return out
 
 
+# The stock client of Docker 20.10, by tools/setup test.
+DOCKER_20 = os.path.join(TOP, "build", "debs", "docker.io", "usr", "bin", "docker")
+
+
 def docker_client():
-    unpacked = os.path.join(TOP, "build", "debs", "docker.io", "usr", "bin", "docker")
+    """The stock client on the PATH, else the unpacked one, else None."""
     for folder in PATH.split(":"):
         if os.access(os.path.join(folder, "docker"), os.X_OK):
             return os.path.join(folder, "docker")
-    return unpacked if os.path.exists(unpacked) else None
+    return DOCKER_20 if os.path.exists(DOCKER_20) else None
 
 
 def quote(ref):
