@@ -10,11 +10,13 @@
  *                          LENGTH bytes of body. Times are CLOCK_MONOTONIC in nanoseconds: before
  *                          the first byte is sent and after the last is received.
  *   retry METHOD PATH      the same, on a new connection, again and again until something answers
- *   many N                 the N lines that follow are requests, sent all at once on N connections;
- *                          answered as one request, with the worst status and no body
+ *   many N [K]             the N times K lines that follow are requests: K (1 if not given) are
+ *                          sent one after the other on each of N connections, which work all at
+ *                          once. In a path "$" is the Id that the answer before gave. Answered as
+ *                          one request, by the worst of the last answers
  *
  * STATUS is 0 if there was no connection, or no answer for half a minute. An answer has a
- * Content-Length or is chunked.
+ * Content-Length, is chunked, or ends with its connection.
  */
 #include <errno.h>
 #include <poll.h>
@@ -28,9 +30,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_LINE  65536
-#define MAX_MANY  256
-#define GIVE_UP_S 30
+#define MAX_LINE      65536
+#define MAX_MANY      256 /* requests */
+#define MAX_MANY_LINE 1024
+#define GIVE_UP_S     30
 
 struct connection {
 	int fd; /* -1: none */
@@ -38,7 +41,7 @@ struct connection {
 	size_t len, size;
 	size_t body; /* where the body starts in buf, once the head is whole; else 0 */
 	size_t want; /* of the body; of a chunked one what has been seen */
-	bool chunked, done;
+	bool chunked, endless, done; /* endless: up to the end of the connection */
 	int status;
 };
 
@@ -113,7 +116,7 @@ static int send_request(struct connection *c, char *line)
 		*body++ = '\0';
 	c->len = c->body = c->want = 0;
 	c->status = 0;
-	c->chunked = c->done = false;
+	c->chunked = c->endless = c->done = false;
 	n = snprintf(head, sizeof(head),
 		     "%s %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
 		     "Content-Length: %zu\r\n\r\n%s",
@@ -141,6 +144,7 @@ static void read_head(struct connection *c)
 	value = header(c, "\r\nContent-Length:");
 	c->want = value ? strtoul(value, NULL, 10) : 0;
 	c->chunked = header(c, "\r\nTransfer-Encoding: chunked");
+	c->endless = !value && !c->chunked && c->status != 204 && c->status != 304;
 }
 
 /* Take what has arrived. */
@@ -155,8 +159,9 @@ static int receive(struct connection *c)
 			die("receive");
 	}
 	n = recv(c->fd, c->buf + c->len, c->size - c->len - 1, 0);
+	c->done = n == 0 && c->endless;
 	if (n <= 0)
-		return -1;
+		return c->done ? 0 : -1;
 	c->len += (size_t)n;
 	c->buf[c->len] = '\0';
 	if (!c->body)
@@ -166,7 +171,7 @@ static int receive(struct connection *c)
 	if (c->chunked)
 		c->done = c->len - c->body >= 5 && strcmp(c->buf + c->len - 5, "0\r\n\r\n") == 0;
 	else
-		c->done = c->len - c->body >= c->want;
+		c->done = !c->endless && c->len - c->body >= c->want;
 	return 0;
 }
 
@@ -222,69 +227,122 @@ static void run_retry(const char *line)
 	say(&main_connection, answered, first);
 }
 
-static void open_many(struct connection *many, struct pollfd *fds, int n)
+/* One of many: a connection, and the requests still to be sent on it. */
+struct sequence {
+	struct connection connection;
+	const char *lines;
+	int next, count;
+};
+
+static char many_lines[MAX_MANY][MAX_MANY_LINE];
+
+/* "$" in the path becomes the Id of the answer before. */
+static void fill_in(const struct connection *c, const char *line, char out[static MAX_MANY_LINE])
+{
+	static const char key[] = "\"Id\":\"";
+	size_t head = strcspn(line, " "), place = strcspn(line, "$");
+	const char *id;
+
+	snprintf(out, MAX_MANY_LINE, "%s", line);
+	if (!line[place] || place > head + 1 + strcspn(line + head + 1, " "))
+		return;
+	id = c->body ? strstr(c->buf + c->body, key) : NULL;
+	if (!id)
+		errno = ENOMSG, die(line);
+	id += strlen(key);
+	snprintf(out, MAX_MANY_LINE, "%.*s%.*s%s", (int)place, line, (int)strcspn(id, "\""), id,
+		 line + place + 1);
+}
+
+static void send_next(struct sequence *s)
+{
+	char line[MAX_MANY_LINE];
+
+	fill_in(&s->connection, s->lines + (size_t)s->next++ * MAX_MANY_LINE, line);
+	if (send_request(&s->connection, line) < 0)
+		die("send one of many");
+}
+
+/* Has the last answer arrived? */
+static bool carry_on(struct sequence *s)
+{
+	struct connection *c = &s->connection;
+
+	if (receive(c) < 0)
+		die("an answer of many");
+	if (!c->done)
+		return false;
+	if (s->next == s->count || c->status >= 400)
+		return true;
+	send_next(s);
+	return false;
+}
+
+static void open_many(struct sequence *many, struct pollfd *fds, int n)
 {
 	for (int i = 0; i < n; i++) {
-		many[i].fd = -1;
-		if (open_connection(&many[i]) < 0)
+		many[i].connection.fd = -1;
+		if (open_connection(&many[i].connection) < 0)
 			die("connect");
-		fds[i] = (struct pollfd){ .fd = many[i].fd, .events = POLLIN };
+		fds[i] = (struct pollfd){ .fd = many[i].connection.fd, .events = POLLIN };
 	}
 }
 
-static void await_many(struct connection *many, struct pollfd *fds, int n)
+static void await_many(struct sequence *many, struct pollfd *fds, int n)
 {
 	int left = n;
 
 	while (left) {
 		if (poll(fds, (nfds_t)n, GIVE_UP_S * 1000) <= 0)
 			die("poll");
-		for (int i = 0; i < n; i++) {
-			if (!fds[i].revents)
-				continue;
-			if (receive(&many[i]) < 0)
-				die("an answer of many");
-			if (many[i].done) {
+		for (int i = 0; i < n; i++)
+			if (fds[i].revents && carry_on(&many[i])) {
 				fds[i].fd = -1;
 				left--;
 			}
-		}
 	}
 }
 
-static void run_many(int n)
+static void read_many(struct sequence *many, int n, int each)
 {
-	static char lines[MAX_MANY][1024];
-	struct connection many[MAX_MANY] = { 0 };
-	struct pollfd fds[MAX_MANY];
-	long long start, end;
-	int worst = 0;
-
-	if (n < 1 || n > MAX_MANY)
+	if (n < 1 || each < 1 || n > MAX_MANY || each > MAX_MANY / n)
 		errno = EINVAL, die("many");
-	for (int i = 0; i < n; i++) {
-		if (!fgets(lines[i], sizeof(lines[i]), stdin))
+	for (int i = 0; i < n * each; i++) {
+		if (!fgets(many_lines[i], MAX_MANY_LINE, stdin))
 			die("many");
-		lines[i][strcspn(lines[i], "\n")] = '\0';
+		many_lines[i][strcspn(many_lines[i], "\n")] = '\0';
 	}
+	for (int i = 0; i < n; i++)
+		many[i] = (struct sequence){ .lines = many_lines[i * each], .count = each };
+}
+
+static void run_many(int n, int each)
+{
+	static struct sequence many[MAX_MANY];
+	const struct connection *worst = &many[0].connection;
+	struct pollfd fds[MAX_MANY];
+	long long start;
+
+	read_many(many, n, each);
 	open_many(many, fds, n);
 	start = now_ns();
 	for (int i = 0; i < n; i++)
-		if (send_request(&many[i], lines[i]) < 0)
-			die("send one of many");
+		send_next(&many[i]);
 	await_many(many, fds, n);
-	end = now_ns();
+	for (int i = 1; i < n; i++)
+		if (many[i].connection.status > worst->status)
+			worst = &many[i].connection;
+	say(worst, true, start);
 	for (int i = 0; i < n; i++) {
-		worst = many[i].status > worst ? many[i].status : worst;
-		close_connection(&many[i]);
-		free(many[i].buf);
+		close_connection(&many[i].connection);
+		free(many[i].connection.buf);
 	}
-	printf("%d %lld %lld 0\n", worst, start, end);
 }
 
 int main(int argc, char **argv)
 {
 	static char line[MAX_LINE];
+	int n, each;
 
 	if (argc != 2) {
 		fprintf(stderr, "usage: client SOCKET\n");
@@ -293,8 +351,9 @@ int main(int argc, char **argv)
 	path = argv[1];
 	while (fgets(line, sizeof(line), stdin)) {
 		line[strcspn(line, "\n")] = '\0';
-		if (strncmp(line, "many ", 5) == 0)
-			run_many(atoi(line + 5));
+		each = 1;
+		if (sscanf(line, "many %d %d", &n, &each) > 0)
+			run_many(n, each);
 		else if (strncmp(line, "retry ", 6) == 0)
 			run_retry(line + 6);
 		else

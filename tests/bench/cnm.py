@@ -21,11 +21,16 @@ PATIENCE = 60
 class Engine:
     """A host with a cnmd in it."""
 
-    def __init__(self, paths):
-        self.paths = paths
-        self.host = Host("cnm")
+    NAME = "cnm"
+    API = ""
+    IMAGE = "busybox"
+    BUSYBOX = "/bin/busybox"  # in the image
+
+    def __init__(self, paths, *options):
+        self.paths, self.options = paths, options
+        self.host = Host("-".join(["cnm", *options[1:]]))
         self.socket = self.host.root + SOCKET
-        self.log = os.path.join(paths.scratch, "cnmd.log")
+        self.log = os.path.join(paths.scratch, self.host.name + ".log")
         self.program = None
         self.client = Client(paths.tool("client"), self.socket)
         self.start()
@@ -34,7 +39,7 @@ class Engine:
         """Nanoseconds at which it was let go."""
         self.program = Program(self.host, [
             self.paths.cnm("cnmd/cnmd"), "--keeper", self.paths.cnm("keeper/cnm-keeper"),
-            "--log-level", "warn"], self.log)
+            "--cgroup-parent", self.host.cgroup, "--log-level", "warn", *self.options], self.log)
         start = self.program.go()
         self.client.tell("retry GET /networks")
         status, _, end, _ = self.client.answer()

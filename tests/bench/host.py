@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Hosts of namespaces, and the programs that are measured and that measure in them."""
+import errno
+import glob
 import os
 import signal
 import subprocess
 import time
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+CGROUPS = "/sys/fs/cgroup"
+PATIENCE = 30
 
 
 class Failed(Exception):
@@ -14,10 +18,12 @@ class Failed(Exception):
 
 class Host:
     """A network, a mount and a process namespace, with an empty /run and /var/lib. All that runs
-    in it ends with it."""
+    in it ends with it. The control groups are the machine's; those of the host are below
+    self.cgroup."""
 
     def __init__(self, name):
         self.name = name
+        self.cgroup = "/cnm-bench-%d-%s" % (os.getpid(), name.lower())
         self.holder = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", "unshare", "-n", "-m", "-p", "--fork",
              "--kill-child", "--mount-proc", "--propagation", "private",
@@ -29,14 +35,35 @@ class Host:
         self.run("sh", "-ec", """
             mount -t tmpfs -o mode=755 run /run
             mount -t tmpfs -o mode=755 lib /var/lib
+            mkdir /run/cgroup
+            mount --rbind %s /run/cgroup
             mount -t sysfs sys /sys
+            %s
+            umount -l /run/cgroup
+            rmdir /run/cgroup
             ip link set lo up
             ip link add up0 type veth peer name lan0
             ip addr add 192.0.2.2/24 dev up0
             ip link set up0 up
             ip link set lan0 up
             ip route add default via 192.0.2.1
-            """)
+            """ % (CGROUPS, self.cgroups()))
+
+    @staticmethod
+    def cgroups():
+        """Mounts the control groups again, which the host's own /sys hides. Where there are those
+        of both versions the second's are left out: crun 1.8 makes no container beside them."""
+        if os.path.exists(CGROUPS + "/cgroup.controllers"):
+            return "mount --rbind /run/cgroup " + CGROUPS
+        return """
+            mount -t tmpfs -o mode=755 cgroup %s
+            for folder in /run/cgroup/*; do
+                name=${folder##*/}
+                [ $name != unified ] || continue
+                mkdir %s/$name
+                mount --bind $folder %s/$name
+            done
+            """ % (CGROUPS, CGROUPS, CGROUPS)
 
     @staticmethod
     def child_of(pid):
@@ -64,6 +91,21 @@ class Host:
         self.holder.kill()
         self.holder.wait()
         self.holder.stdout.close()
+        self.remove_cgroups()
+
+    def remove_cgroups(self):
+        """They outlive a host; what was in them has just been killed."""
+        end = time.monotonic() + PATIENCE
+        for top in [CGROUPS + self.cgroup, *glob.glob(CGROUPS + "/*" + self.cgroup)]:
+            for folder, _, _ in os.walk(top, topdown=False):
+                while True:
+                    try:
+                        os.rmdir(folder)
+                        break
+                    except OSError as error:
+                        if error.errno != errno.EBUSY or time.monotonic() > end:
+                            raise
+                    time.sleep(0.01)
 
 
 class Program:
@@ -147,23 +189,49 @@ class Client(Teller):
     def time(self, line):
         return self.ask(line)[0]
 
-    def many(self, lines):
-        self.tell("many %d\n%s" % (len(lines), "\n".join(lines)))
-        status, start, end, _ = self.answer()
+    def many(self, lines, each=1):
+        """All at once; or so many sequences of `each`, in which one follows the other."""
+        self.tell("many %d %d\n%s" % (len(lines) // each, each, "\n".join(lines)))
+        status, start, end, body = self.answer()
         if status // 100 != 2:
-            raise Failed("%s and others: %d" % (lines[0][:80], status))
+            raise Failed("%s and others: %d %s" % (lines[0][:80], status, body.strip()[:200]))
         return (end - start) / 1e6
+
+
+class ByHand(Teller):
+    """byhand.c: conmon and a runtime by themselves. Times in ms."""
+
+    def tell_and_time(self, line, *commands):
+        for words in (line, *("\t".join(command) for command in commands)):
+            self.tell(words)
+        status, ns = [int(word) for word in self.line().split()]
+        if status:
+            raise Failed("%s by hand: status %d" % (line, status))
+        return ns / 1e6
+
+    def run(self, bundle, conmon, start):
+        return self.tell_and_time("run " + bundle, conmon, start)
+
+    def call(self, *command):
+        return self.tell_and_time("call", command)
 
 
 def resident(pids):
     """Sum of the resident memory of processes, in MB."""
-    total = 0
-    for pid in pids:
-        with open("/proc/%d/status" % pid) as f:
-            for line in f:
-                if line.startswith("VmRSS:"):
-                    total += int(line.split()[1])
-    return total / 1024
+    return sum(kilobytes("/proc/%d/status" % pid, "VmRSS:") for pid in pids) / 1024
+
+
+def proportional(pids):
+    """The same, but what several processes share counts once."""
+    return sum(kilobytes("/proc/%d/smaps_rollup" % pid, "Pss:") for pid in pids) / 1024
+
+
+def kilobytes(path, key):
+    with open(path) as f:
+        for line in f:
+            if line.startswith(key):
+                return int(line.split()[1])
+    return 0  # it is ending
 
 
 def processes(host, *names):

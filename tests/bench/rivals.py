@@ -2,21 +2,16 @@
 """Docker and Podman beside cnm: the same requests over their own APIs, in turn with ours, each in a
 host of its own. Their Debian packages are unpacked below build/debs and never installed; nothing of
 theirs outlives the host."""
-import errno
 import glob
 import os
 import subprocess
 import time
 
 from cnm import PAUSE, Engine
-from host import PATH, Client, Failed, Host, Program, processes, resident
+from host import PATH, PATIENCE, Client, Failed, Host, Program, processes, resident
 
 COMMON = ["runc", "busybox-static", "iptables", "libip4tc2", "libip6tc2", "libxtables12",
           "libnetfilter-conntrack3", "libnfnetlink0", "libdevmapper1.02.1", "libseccomp2"]
-CGROUP = "/cnm-bench-%d" % os.getpid()
-CONTROLLERS = "cpu cpuacct cpuset memory devices freezer blkio pids"
-PATIENCE = 30
-
 CONTAINERS_CONF = """\
 [network]
 network_backend = "netavark"
@@ -46,6 +41,7 @@ class Rival:
     PROGRAMS = ()  # those whose memory counts
     API = ""
     LAZY = ""      # said of its networks
+    BUSYBOX = "/busybox"  # in the image
 
     def __init__(self, paths):
         self.paths = paths
@@ -71,20 +67,15 @@ class Rival:
             raise Failed("can't unpack its packages: " + done.stderr.strip().rsplit("\n", 1)[-1])
 
     def furnish(self):
-        """Control groups and iptables, as the distribution would have set them up."""
+        """iptables, as the distribution would have set them up."""
         self.host.run("sh", "-ec", """
-            mount -t tmpfs cgroup /sys/fs/cgroup
-            for c in %s; do
-                mkdir /sys/fs/cgroup/$c
-                mount -t cgroup -o $c cgroup /sys/fs/cgroup/$c
-            done
             mkdir /run/bin
             for name in iptables ip6tables; do
                 for suffix in "" -save -restore; do
                     ln -s %s/iptables/usr/sbin/xtables-nft-multi /run/bin/$name$suffix
                 done
             done
-            """ % (CONTROLLERS, self.debs))
+            """ % self.debs)
 
     def environment(self, *packages):
         folders = [os.path.join(self.debs, package, folder) for package in ("runc", *packages)
@@ -119,21 +110,6 @@ class Rival:
         self.host.end()
         for program in self.programs:
             program.shell.wait()
-        self.remove_cgroups()
-
-    def remove_cgroups(self):
-        """They are the machine's, and outlive a host; what was in them has just been killed."""
-        end = time.monotonic() + PATIENCE
-        for top in glob.glob("/sys/fs/cgroup/*" + CGROUP):
-            for folder, _, _ in os.walk(top, topdown=False):
-                while True:
-                    try:
-                        os.rmdir(folder)
-                        break
-                    except OSError as error:
-                        if error.errno != errno.EBUSY or time.monotonic() > end:
-                            raise
-                    time.sleep(0.01)
 
     # -------------------------------------------------------------------- requests, in ms
 
@@ -147,7 +123,7 @@ class Rival:
         return self.client.time(
             'POST %s/containers/create?name=%s {"Image":"%s","Cmd":["/busybox","sleep","1000"],'
             '"HostConfig":{"NetworkMode":"%s","CgroupParent":"%s"}}'
-            % (self.API, name, self.IMAGE, network, CGROUP))
+            % (self.API, name, self.IMAGE, network, self.host.cgroup))
 
     def start_container(self, name):
         return self.client.time("POST %s/containers/%s/start" % (self.API, name))
@@ -185,7 +161,7 @@ class Docker(Rival):
                 raise Failed("containerd does not start here: " + self.programs[-1].why())
             time.sleep(0.01)
         self.start_program(["dockerd", "-H", "unix:///run/rival.sock", "--containerd",
-                            "/run/containerd.sock", "--storage-driver", "vfs", "--data-root",
+                            "/run/containerd.sock", "--storage-driver", "overlay2", "--data-root",
                             "/var/lib/docker", "--exec-root", "/run/docker", "--pidfile",
                             "/run/docker.pid", "-l", "error"], env)
 

@@ -7,6 +7,7 @@ import sys
 import tempfile
 
 import cnm
+import containers
 import rivals
 from host import Failed
 from table import Table
@@ -35,27 +36,35 @@ def run_section(table, name, function, *args):
         table.failed(name, failed)
 
 
+def run_world(table, module, names, paths, quick):
+    """Those sections of a module that share what they are measured on."""
+    chosen = [name for name in module.SECTIONS if not names or name in names]
+    if not chosen:
+        return
+    world = module.World(paths)
+    try:
+        for name in chosen:
+            run_section(table, name, module.SECTIONS[name], world, table, quick)
+    finally:
+        world.end()
+
+
 def main(argv):
     quick = "--quick" in argv
     names = [word for word in argv if word != "--quick"]
-    unknown = [word for word in names if word not in cnm.SECTIONS and word not in rivals.SECTIONS]
+    known = list(dict.fromkeys([*cnm.SECTIONS, *containers.SECTIONS, *rivals.SECTIONS]))
+    unknown = [word for word in names if word not in known]
     if unknown:
-        print("bench: unknown option or figure %s: there are %s" % (
-            unknown[0], ", ".join([*cnm.SECTIONS, *rivals.SECTIONS])), file=sys.stderr)
+        print("bench: unknown option or figure %s: there are %s" % (unknown[0], ", ".join(known)),
+              file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("bench: told to end"))
     table = Table()
     scratch = tempfile.mkdtemp(prefix="cnm-bench.")
     paths = Paths(scratch)
-    chosen = [name for name in cnm.SECTIONS if not names or name in names]
     try:
-        if chosen:
-            world = cnm.World(paths)
-            try:
-                for name in chosen:
-                    run_section(table, name, cnm.SECTIONS[name], world, table, quick)
-            finally:
-                world.end()
+        run_world(table, cnm, names, paths, quick)
+        run_world(table, containers, names, paths, quick)
         for name, function in rivals.SECTIONS.items():
             if not names or name in names:
                 run_section(table, name, function, paths, table, quick)

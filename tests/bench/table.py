@@ -58,7 +58,7 @@ class Table:
                                        "slower" if middle > 1 else "faster")
         else:
             verdict = "met" if middle <= goal else "MISSED"
-        self.line(what, "" if goal is None else "<= %g%s" % (goal, mark), text, verdict, detail)
+        self.line(what, "" if goal is None else "<= %.3g%s" % (goal, mark), text, verdict, detail)
 
     def pairs(self, what, pairs, goal=None, names=("cnm", "floor")):
         """Pairs of times that were taken in turn, in ms: their ratios."""
