@@ -12,6 +12,7 @@
  * can be started, the one that is there does everything in turn.
  */
 #include <errno.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -131,6 +132,7 @@ static bool rest(struct pool *pool)
 static void *thread_main(void *arg)
 {
 	struct pool *pool = arg;
+	bool ended;
 
 	pthread_mutex_lock(&pool->lock);
 	for (;;) {
@@ -141,9 +143,12 @@ static void *thread_main(void *arg)
 		else if (pool->ended || !rest(pool))
 			break;
 	}
+	ended = pool->ended;
 	if (--pool->threads == 0)
 		pthread_cond_signal(&pool->gone);
 	pthread_mutex_unlock(&pool->lock);
+	if (!ended) /* a burst is over: what it took goes back to the machine */
+		malloc_trim(0);
 	return NULL;
 }
 

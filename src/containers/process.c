@@ -67,17 +67,15 @@ static bool is_known(pid_t pid)
 	return getpgid(pid) == getpgrp();
 }
 
-/* Has a program ended that leaves us a child, and is not waited for yet? */
+/*
+ * Is a program known that leaves us a child? Not only one that has ended: the kernel hands its
+ * children over, ended ones too, before it can be waited for itself.
+ */
 static bool may_be_left(void)
 {
-	for (unsigned i = 0; i < table.n; i++) {
-		siginfo_t ended = { .si_pid = 0 };
-
-		if (table.known[i].leaves && (waitid(P_PID, (id_t)table.known[i].pid, &ended,
-						     WEXITED | WNOHANG | WNOWAIT) < 0 ||
-					      ended.si_pid != 0))
+	for (unsigned i = 0; i < table.n; i++)
+		if (table.known[i].leaves)
 			return true;
-	}
 	return false;
 }
 

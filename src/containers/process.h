@@ -43,8 +43,8 @@ struct process_options {
 	 */
 	const char *pid_file;
 	/*
-	 * For process_run(): it leaves a child to us, whose pid is known only afterwards. From its
-	 * end on strays are held back, until process_release_strays(), to be called once if it
+	 * For process_run(): it leaves a child to us, whose pid is known only afterwards. While it
+	 * runs strays are held back, until process_release_strays(), to be called once if it
 	 * succeeded.
 	 */
 	bool hold_strays;
