@@ -206,8 +206,9 @@ void container_tell_waits(struct container *c, bool removed);
 /* Declare its sandbox, with an endpoint on each of its networks that exists. */
 int container_network_declare(struct containers *cs, struct container *c, struct cnm_error *err);
 int container_network_start(struct containers *cs, struct container *c, struct cnm_error *err);
-void container_network_stop(struct containers *cs, const struct container *c);
-void container_network_remove(struct containers *cs, const struct container *c);
+int container_network_stop(struct containers *cs, const struct container *c, struct cnm_error *err);
+int container_network_remove(struct containers *cs, const struct container *c,
+			     struct cnm_error *err);
 /* Fills in netns ("" the host's), the files and the host name. */
 int container_network_paths(struct containers *cs, const struct container *c,
 			    struct spec_paths *paths, struct cnm_error *err);

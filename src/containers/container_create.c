@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "containers/container.h"
 #include "containers/rootfs.h"
@@ -169,8 +170,10 @@ static void drop_row(struct containers *cs, const struct container *c)
 static void unmake(struct containers *cs, struct container *c)
 {
 	char dir[CONTAINER_PATH];
+	struct cnm_error err = { 0 };
 
-	container_network_remove(cs, c);
+	if (container_network_remove(cs, c, &err) < 0)
+		log_warn("take container %s back: %s; the next start does", c->name, err.text);
 	container_remove_volumes(cs, c->c.mounts);
 	drop_row(cs, c);
 	container_dir(cs, c->id, dir);

@@ -235,7 +235,7 @@ static void put_sizes(json_t *o)
 	if (lower)
 		tree_size(lower, &image, NULL);
 	json_put(o, "SizeRw", json_integer((json_int_t)changed));
-	json_put(o, "SizeRootFs", json_integer((json_int_t)(image + changed)));
+	json_put(o, "SizeRootFs", json_integer((json_int_t)image + (json_int_t)changed));
 }
 
 int containers_inspect(struct containers *cs, const char *ref, unsigned version, bool size,

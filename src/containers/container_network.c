@@ -14,7 +14,6 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
-#include "base/log.h"
 #include "base/str.h"
 #include "containers/container.h"
 #include "containers/endpoint_settings.h"
@@ -182,23 +181,21 @@ int container_network_start(struct containers *cs, struct container *c, struct c
 	return r < 0 ? cnm_error_prefix(err, "failed to set up container networking"), r : 0;
 }
 
-void container_network_stop(struct containers *cs, const struct container *c)
+int container_network_stop(struct containers *cs, const struct container *c, struct cnm_error *err)
 {
-	struct cnm_error err = { 0 };
-
-	if (is_joined(cs->engine, c->id, "") != NO_SANDBOX &&
-	    cnm_sandbox_stop(cs->engine, c->id, NULL, &err) < 0)
-		log_warn("container %.12s: %s", c->id, err.text);
+	if (is_joined(cs->engine, c->id, "") == NO_SANDBOX)
+		return 0;
+	return cnm_sandbox_stop(cs->engine, c->id, NULL, err);
 }
 
-void container_network_remove(struct containers *cs, const struct container *c)
+int container_network_remove(struct containers *cs, const struct container *c,
+			     struct cnm_error *err)
 {
-	struct cnm_error err = { 0 };
+	int r = container_network_stop(cs, c, err);
 
-	container_network_stop(cs, c);
-	if (is_joined(cs->engine, c->id, "") != NO_SANDBOX &&
-	    cnm_sandbox_remove(cs->engine, c->id, NULL, &err) < 0)
-		log_warn("container %.12s: %s", c->id, err.text);
+	if (r < 0 || is_joined(cs->engine, c->id, "") == NO_SANDBOX)
+		return r;
+	return cnm_sandbox_remove(cs->engine, c->id, NULL, err);
 }
 
 /* ---- where it runs */

@@ -87,27 +87,32 @@ static int write_bundle(struct containers *cs, const struct container *c, const 
 
 /* ---- taking away */
 
-static void report(const struct container *c, int r, const struct cnm_error *err)
+/* Did it succeed? */
+static bool report(const struct container *c, int r, const struct cnm_error *err)
 {
 	if (r < 0)
-		log_warn("container %.12s: %s", c->id, err->text);
+		log_warn("container %.12s: %s; it is tried again with whatever comes next", c->id,
+			 err->text);
+	return r >= 0;
 }
 
 void container_clean(struct containers *cs, const struct container *c)
 {
 	char bundle[CONTAINER_PATH], root[CONTAINER_PATH], cgroup[CONTAINER_PATH];
 	struct cnm_error err = { 0 };
+	bool done;
 
 	container_bundle(cs, c->id, bundle);
 	if (access(bundle, F_OK) < 0)
 		return;
 	container_root(cs, c->id, root);
 	container_cgroup(cs, c->id, cgroup);
-	report(c, runtime_delete(cs->runtime, c->id, bundle, cgroup, &err), &err);
-	report(c, rootfs_unmount(root, &err), &err);
+	done = report(c, runtime_delete(cs->runtime, c->id, bundle, cgroup, &err), &err);
+	done &= report(c, rootfs_unmount(root, &err), &err);
 	rootfs_unmount_below(bundle);
-	container_network_stop(cs, c);
-	report(c, tree_remove(bundle, &err), &err);
+	done &= report(c, container_network_stop(cs, c, &err), &err);
+	if (done) /* else it says that something is left */
+		report(c, tree_remove(bundle, &err), &err);
 }
 
 /* ---- making */

@@ -205,7 +205,9 @@ int container_remove_now(struct containers *cs, struct container *c, bool volume
 	if (r < 0)
 		return r;
 	container_clean(cs, c);
-	container_network_remove(cs, c);
+	r = container_network_remove(cs, c, err);
+	if (r < 0)
+		return r;
 	container_dir(cs, c->id, dir);
 	r = tree_remove(dir, err);
 	if (r < 0)

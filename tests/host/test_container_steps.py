@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""kill -9 of the daemon before and after steps of what it does to a container, and a restart: the
-container is as before or as after, and once it is removed nothing is left. A sample of the steps;
-./test --crash takes them all."""
+"""Steps of what the daemon does to a container: kill -9 before and after them, and a restart; and
+each step, or allocation, failing. The container is as before or as after, the daemon goes on, and
+once the container is removed nothing is left. A sample of the steps; ./test --crash takes them all."""
 import http.client
 import os
 
@@ -118,4 +118,46 @@ def test_crash(stepped_engine, operation, mode, record_property):
         if not killed(host, operation, mode, k):
             break
     record_property("count", "container %s: %d steps, killed %s every %d" % (operation, count, mode, stride))
+    host.tidy()
+
+
+def fails(host, operation, mode, k):
+    """Whether there was a step, or allocation, k to fail."""
+    host.steps.arm(mode, k)
+    status = attempt(host, OPERATIONS[operation][1])
+    done = host.steps.steps if mode == steps.FAIL_STEP else host.steps.allocations
+    name = host.steps.name(k) if mode == steps.FAIL_STEP else "allocation"
+    where = "%s %d of %s failed, answered %s" % (name, k, operation, status)
+    assert host.daemon.poll() is None, where
+    host.steps.off()
+    was, becomes = OPERATIONS[operation][2:]
+    wanted = {becomes} if status and status < 300 else {was, becomes, "exited"}
+    harness.wait_for(lambda: state(host) in wanted, lambda: "%s: it is %r" % (where, state(host)))
+    host.clear_containers()
+    harness.wait_for(lambda: not left(host), lambda: "%s: left: %s" % (where, left(host)))
+    return done >= k
+
+
+@pytest.mark.parametrize("mode", [steps.FAIL_STEP, steps.FAIL_ALLOC], ids=["step", "allocation"])
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_failure(stepped_engine, operation, mode, record_property):
+    host = stepped_engine
+    if not host.daemon:
+        host.start()
+    host.request("POST", "/networks/create", {"Name": "net"})
+    host.clear_containers()
+    host.baseline = harness.lasting(host.dump())
+    prepare(host, operation)
+    host.steps.arm(steps.COUNT)
+    assert attempt(host, OPERATIONS[operation][1]) < 300
+    count = host.steps.steps if mode == steps.FAIL_STEP else host.steps.allocations
+    host.steps.off()
+    stride = 1 if os.environ.get("CNM_ALL_STEPS") else max(1, count // 8)
+    k = 1
+    while k < 5000:
+        prepare(host, operation)
+        if not fails(host, operation, mode, k):
+            break
+        k += stride
+    record_property("count", "container %s: %d to fail, every %d" % (operation, count, stride))
     host.tidy()
