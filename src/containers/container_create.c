@@ -17,7 +17,7 @@
 
 /* ---- names */
 
-static const char *const first[] = { "amber",  "brave",  "bright", "brisk",  "calm",   "clear",
+static const char *const first[] = { "azure",  "brave",  "bright", "brisk",  "calm",   "clear",
 				     "crisp",  "eager",  "early",  "fair",   "fleet",  "fresh",
 				     "gentle", "golden", "hardy",  "jolly",  "keen",   "kind",
 				     "light",  "lively", "lucid",  "mellow", "merry",  "mild",
@@ -30,7 +30,7 @@ static const char *const second[] = { "aspen", "badger", "beaver", "birch",   "c
 				      "heron", "island", "lagoon", "lake",    "larch",  "lynx",
 				      "maple", "marten", "meadow", "meteor",  "otter",  "owl",
 				      "pine",  "plover", "rapids", "reef",    "ridge",  "river",
-				      "robin", "sable",  "spruce", "summit",  "swift",  "willow" };
+				      "wren",  "sable",  "spruce", "summit",  "swift",  "willow" };
 
 /* One that is free; a number is added when the pairs run out of luck. Lock held. */
 static char *choose_name(const struct containers *cs)

@@ -100,11 +100,8 @@ void container_after_run(struct containers *cs, struct container *c)
 		remove_after_run(cs, c);
 		return;
 	}
-	if (c->run && wants_restart(c, false)) {
-		plan_restart(c);
-		container_save(cs, c, STORE_READY, false, STORE_NORMAL, NULL);
+	if (c->state == CONTAINER_RESTARTING)
 		monitor_wake(cs);
-	}
 	container_tell_waits(c, false);
 	container_release(cs, c);
 }
@@ -195,6 +192,8 @@ static void ended(struct containers *cs, void *arg)
 		return;
 	c->busy = true;
 	end_run(cs, c);
+	if (!is_auto_removed(c) && wants_restart(c, false))
+		plan_restart(c);
 	if (container_save(cs, c, STORE_READY, false, STORE_NORMAL, &err) < 0)
 		log_err("note the end of container %s: %s", c->name, err.text);
 	container_event(cs, c, "die", exit_attributes(c));

@@ -212,7 +212,8 @@ static json_t *dns_names_json(const struct endpoint *ep)
 		json_push(names, json_incref(v));
 	snprintf(shortid, sizeof(shortid), "%.*s", ID_SHORT, ep->sandbox->id);
 	json_push(names, json_string(shortid));
-	if (!streq(ep->sandbox->hostname, ep->sandbox->name))
+	if (!streq(ep->sandbox->hostname, ep->sandbox->name) &&
+	    !streq(ep->sandbox->hostname, shortid))
 		json_push(names, json_string(ep->sandbox->hostname));
 	return names;
 }
