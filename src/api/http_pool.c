@@ -21,7 +21,7 @@
 #include "base/clock.h"
 
 #define STACK_SIZE (256 * 1024)
-#define IDLE_NS    (5 * UINT64_C(1000000000))
+#define IDLE_NS    (2 * UINT64_C(1000000000))
 
 struct pool {
 	struct http_server *server;
