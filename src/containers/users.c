@@ -14,22 +14,16 @@
 #include <limits.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 
 #include "base/json.h"
 #include "base/str.h"
+#include "containers/beneath.h"
 #include "containers/spec_internal.h"
 
 #define MAX_FILE   (1024 * 1024)
 #define MAX_LINE   8192
 #define MAX_GROUPS 1024
 #define MAX_USER   256
-
-/* The kernel's struct open_how (openat2(2)). */
-struct how {
-	uint64_t flags, mode, resolve;
-};
-#define IN_ROOT 0x10
 
 struct person {
 	uint32_t uid, gid;
@@ -45,18 +39,11 @@ struct fields {
 /* ---- files */
 
 /* A descriptor, -ENOENT, or another negative errno. */
-static int open_beneath(const char *rootfs, const char *path)
+static int open_file(const char *rootfs, const char *path)
 {
-	_close_ int root = open(rootfs, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	struct how how = { O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK, 0, IN_ROOT };
-	int fd;
+	int fd = open_beneath(rootfs, path, O_RDONLY | O_NOCTTY | O_NONBLOCK);
 
-	if (root < 0)
-		return -errno;
-	fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
-	if (fd < 0)
-		return errno == ENOTDIR ? -ENOENT : -errno;
-	return fd;
+	return fd == -ENOTDIR ? -ENOENT : fd;
 }
 
 static int read_all(int fd, char *text, size_t size)
@@ -81,7 +68,7 @@ static int read_all(int fd, char *text, size_t size)
 /* *ret is "" where the file does not exist. */
 static int read_file(const char *rootfs, const char *path, char **ret, struct cnm_error *err)
 {
-	_close_ int fd = open_beneath(rootfs, path);
+	_close_ int fd = open_file(rootfs, path);
 	_free_ char *text = NULL;
 	struct stat st = { 0 };
 	int r;
