@@ -97,10 +97,8 @@ def stepped_engine(request, tmp_path_factory):
         yield host
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("operation", OPERATIONS)
-def test_crash(stepped_engine, operation, mode, record_property):
-    host = stepped_engine
+def measure(host, operation):
+    """Make the engine ready, and count what the operation does: (steps, allocations)."""
     if not host.daemon:
         host.start()
     host.request("POST", "/networks/create", {"Name": "net"})
@@ -109,9 +107,17 @@ def test_crash(stepped_engine, operation, mode, record_property):
     prepare(host, operation)
     host.steps.arm(steps.COUNT)
     assert attempt(host, OPERATIONS[operation][1]) < 300
-    count = host.steps.steps
+    counts = host.steps.steps, host.steps.allocations
     host.steps.off()
-    assert count > 3 and state(host) == OPERATIONS[operation][3]
+    assert counts[0] > 3 and state(host) == OPERATIONS[operation][3]
+    return counts
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_crash(stepped_engine, operation, mode, record_property):
+    host = stepped_engine
+    count, _ = measure(host, operation)
     stride = 1 if os.environ.get("CNM_ALL_STEPS") else max(1, count // 6)
     for k in range(1, count + 1, stride):
         prepare(host, operation)
@@ -142,16 +148,7 @@ def fails(host, operation, mode, k):
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_failure(stepped_engine, operation, mode, record_property):
     host = stepped_engine
-    if not host.daemon:
-        host.start()
-    host.request("POST", "/networks/create", {"Name": "net"})
-    host.clear_containers()
-    host.baseline = harness.lasting(host.dump())
-    prepare(host, operation)
-    host.steps.arm(steps.COUNT)
-    assert attempt(host, OPERATIONS[operation][1]) < 300
-    count = host.steps.steps if mode == steps.FAIL_STEP else host.steps.allocations
-    host.steps.off()
+    count = measure(host, operation)[mode == steps.FAIL_ALLOC]
     stride = 1 if os.environ.get("CNM_ALL_STEPS") else max(1, count // 8)
     k = 1
     while k < 5000:

@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """What outlives the daemon, and what outlives the machine."""
-import os
-import signal
 
 import pytest
 
 import dump
 import harness
+import machine
 
 
 @pytest.fixture
@@ -67,32 +66,10 @@ def test_a_request_on_an_unchecked_object_sees_it_whole(furnished):
     assert furnished.inside("two").reaches(furnished.address("one", "a"))
 
 
-def reboot(host):
-    """What a reboot does: no process, link, namespace, rule or file of /run is left, and the boot id
-    is another."""
-    host.kill9()
-    for pid, _ in host.processes():
-        os.kill(pid, signal.SIGKILL)
-    harness.wait_for(lambda: not host.processes(), "every process gone")
-    host.run("sh", "-c", """
-        nft flush ruleset
-        for pin in /run/netns/*; do umount "$pin" 2>/dev/null; done
-        umount -l /run/netns 2>/dev/null
-        rm -rf /run/*
-        for link in $(ls /sys/class/net); do
-            case $link in lo|up0) ;; *) ip link del "$link" 2>/dev/null ;; esac
-        done
-        echo 0 >/proc/sys/net/ipv4/ip_forward
-        cat /proc/sys/kernel/random/uuid >%s/boot_id
-        umount /proc/sys/kernel/random/boot_id 2>/dev/null
-        mount --bind %s/boot_id /proc/sys/kernel/random/boot_id
-        """ % (host.folder, host.folder), check=False)
-
-
 def test_reboot(furnished):
     address = next(e["IPv4Address"] for e in furnished.get("/cnm/v1/endpoints") if e["Name"] == "kept")
     networks = {n["Id"]: n["Name"] for n in furnished.get("/networks")}
-    reboot(furnished)
+    machine.reboot(furnished)
     furnished.start()
     furnished.wait_healed()
     assert {n["Id"]: n["Name"] for n in furnished.get("/networks")} == networks
@@ -117,7 +94,7 @@ def test_reboot_of_the_middle_of_things(host):
     host.ok("POST", "/cnm/v1/endpoints", {"Name": "ep", "Network": "net", "EndpointConfig": {
         "IPAMConfig": {"IPv4Address": "10.96.0.9"}}}, 201)
     host.ok("POST", "/cnm/v1/endpoints/ep/join", {"Sandbox": "con"})
-    reboot(host)
+    machine.reboot(host)
     host.start()
     host.wait_healed()
     shown = host.get("/cnm/v1/endpoints/ep")
