@@ -116,6 +116,7 @@ static bool link_event(const struct nlmsghdr *h, struct monitor_event *e)
 	e->ifindex = l.ifindex;
 	memcpy(e->name, l.name, sizeof(e->name));
 	e->up = l.up;
+	e->hairpin = l.port_hairpin;
 	e->odd = l.kind == RTNL_BRIDGE && (l.br_stp || l.br_forward_delay || l.br_mcast_snooping);
 	e->mac = l.mac;
 	e->mtu = l.mtu;
@@ -142,6 +143,7 @@ static bool route_event(const struct nlmsghdr *h, struct monitor_event *e)
 		return false;
 	e->what = MONITOR_ROUTE;
 	e->gone = h->nlmsg_type == RTM_DELROUTE;
+	e->is_default = r.dst.len == 0;
 	e->ifindex = r.ifindex;
 	return true;
 }

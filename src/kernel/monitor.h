@@ -36,6 +36,8 @@ struct monitor_event {
 	bool odd;            /* a bridge with STP, a forwarding delay or multicast snooping */
 	struct cnm_mac mac;  /* link */
 	uint32_t mtu;        /* link */
+	bool is_default;     /* route: to everywhere */
+	bool hairpin;        /* port, not gone */
 	char table[64];      /* nft: table name */
 	uint32_t portid;     /* who caused it, 0 unknown */
 };

@@ -184,24 +184,34 @@ static int have_version(struct nft *n, const struct nft_table *t, bool *ret, str
 	return 0;
 }
 
+struct count {
+	const struct nft_table *table;
+	unsigned rules[NFT_MAX_CHAINS]; /* by number of the chain */
+};
+
 static int count_rule(const struct nlmsghdr *h, void *arg)
 {
 	const struct nlattr *tb[NFTA_RULE_MAX + 1];
+	struct count *c = arg;
+	int i;
 
 	nft_parse(h, tb, NFTA_RULE_MAX);
-	if (!streq(nft_attr_str(tb[NFTA_RULE_CHAIN]), "user"))
-		++*(unsigned *)arg;
+	i = nft_chain_index(c->table, nft_attr_str(tb[NFTA_RULE_CHAIN]));
+	if (i >= 0)
+		c->rules[i]++;
 	return 0;
 }
 
 static void count_again(void *arg)
 {
-	*(unsigned *)arg = 0;
+	struct count *c = arg;
+
+	memset(c->rules, 0, sizeof(c->rules));
 }
 
 static int table_loaded(struct nft *n, const struct nft_table *t, struct cnm_error *err)
 {
-	unsigned rules = 0;
+	struct count c = { .table = t };
 	struct nft_msg m;
 	struct nlmsghdr *h;
 	bool there;
@@ -211,12 +221,15 @@ static int table_loaded(struct nft *n, const struct nft_table *t, struct cnm_err
 		return r;
 	h = nft_msg_start(&m, NFT_MSG_GETRULE, NLM_F_DUMP, t->family);
 	mnl_attr_put_strz(h, NFTA_RULE_TABLE, n->table);
-	r = nl_request(n->reads, h, count_rule, count_again, &rules, err);
+	r = nl_request(n->reads, h, count_rule, count_again, &c, err);
 	if (r < 0) {
 		cnm_error_prefix(err, "list the rules of table %s %s", t->family_name, n->table);
 		return r;
 	}
-	return rules == t->n_rules;
+	for (unsigned i = 0; t->chains[i].name; i++)
+		if (c.rules[i] != t->chains[i].n_rules)
+			return 0;
+	return 1;
 }
 
 int nft_loaded(struct nft *n, struct cnm_error *err)
@@ -228,6 +241,55 @@ int nft_loaded(struct nft *n, struct cnm_error *err)
 	return r;
 }
 
+struct walk {
+	int (*fn)(const struct nlattr *elem, void *arg);
+	void (*again)(void *arg);
+	void *arg;
+};
+
+static int walk_message(const struct nlmsghdr *h, void *arg)
+{
+	const struct nlattr *tb[NFTA_SET_ELEM_LIST_MAX + 1], *attr;
+	const struct walk *w = arg;
+	int r = 0;
+
+	nft_parse(h, tb, NFTA_SET_ELEM_LIST_MAX);
+	if (!tb[NFTA_SET_ELEM_LIST_ELEMENTS])
+		return 0;
+	mnl_attr_for_each_nested (attr, tb[NFTA_SET_ELEM_LIST_ELEMENTS]) {
+		r = w->fn(attr, w->arg);
+		if (r < 0)
+			break;
+	}
+	return r;
+}
+
+static void walk_again(void *arg)
+{
+	const struct walk *w = arg;
+
+	w->again(w->arg);
+}
+
+int nft_set_walk(struct nft *n, const struct nft_set *set,
+		 int (*fn)(const struct nlattr *elem, void *arg), void (*again)(void *arg),
+		 void *arg, struct cnm_error *err)
+{
+	const struct nft_table *t = &nft_tables[set->bridge];
+	struct walk w = { fn, again, arg };
+	struct nft_msg m;
+	struct nlmsghdr *h = nft_msg_start(&m, NFT_MSG_GETSETELEM, NLM_F_DUMP, t->family);
+	int r;
+
+	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, n->table);
+	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, set->name);
+	r = nl_request(n->reads, h, walk_message, walk_again, &w, NULL);
+	if (r < 0)
+		cnm_error_errno(err, r, "list set %s of table %s %s", set->name, t->family_name,
+				n->table);
+	return r;
+}
+
 /* The elements of a set. What is not as ours are (the element "*") is passed over. */
 struct elems {
 	const struct nft_set *set;
@@ -235,8 +297,10 @@ struct elems {
 	size_t n, cap;
 };
 
-static int collect(struct elems *l, const struct nlattr *attr)
+static int collect(const struct nlattr *attr, void *arg)
 {
+	struct elems *l = arg;
+
 	if (l->n == l->cap) {
 		size_t cap = l->cap ? 2 * l->cap : 64;
 		struct nft_elem *e = realloc(l->e, cap * sizeof(*e));
@@ -251,42 +315,9 @@ static int collect(struct elems *l, const struct nlattr *attr)
 	return 0;
 }
 
-static int collect_message(const struct nlmsghdr *h, void *arg)
-{
-	const struct nlattr *tb[NFTA_SET_ELEM_LIST_MAX + 1], *attr;
-	int r = 0;
-
-	nft_parse(h, tb, NFTA_SET_ELEM_LIST_MAX);
-	if (!tb[NFTA_SET_ELEM_LIST_ELEMENTS])
-		return 0;
-	mnl_attr_for_each_nested (attr, tb[NFTA_SET_ELEM_LIST_ELEMENTS]) {
-		r = collect(arg, attr);
-		if (r < 0)
-			break;
-	}
-	return r;
-}
-
 static void collect_again(void *arg)
 {
 	((struct elems *)arg)->n = 0;
-}
-
-static int dump_set(struct nft *n, struct elems *l, struct cnm_error *err)
-{
-	const struct nft_table *t = &nft_tables[l->set->bridge];
-	struct nft_msg m;
-	struct nlmsghdr *h = nft_msg_start(&m, NFT_MSG_GETSETELEM, NLM_F_DUMP, t->family);
-	int r;
-
-	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, n->table);
-	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, l->set->name);
-	l->n = 0;
-	r = nl_request(n->reads, h, collect_message, collect_again, l, NULL);
-	if (r < 0)
-		cnm_error_errno(err, r, "list set %s of table %s %s", l->set->name, t->family_name,
-				n->table);
-	return r;
 }
 
 int nft_dump(struct nft *n, int (*fn)(const struct nft_elem *e, void *arg), void *arg,
@@ -297,7 +328,8 @@ int nft_dump(struct nft *n, int (*fn)(const struct nft_elem *e, void *arg), void
 
 	for (unsigned i = 0; i < nft_n_sets && r >= 0; i++) {
 		l.set = &nft_sets[i];
-		r = dump_set(n, &l, err);
+		l.n = 0;
+		r = nft_set_walk(n, l.set, collect, collect_again, &l, err);
 		for (size_t j = 0; j < l.n && r >= 0; j++)
 			r = fn(&l.e[j], arg);
 	}

@@ -27,8 +27,12 @@ enum nft_type {
 	NFT_T_NONE,
 	NFT_T_IFNAME,
 	NFT_T_NFPROTO,
-	NFT_T_IP4, /* this and what follows: data only */
+	NFT_T_IP4,
 	NFT_T_IP6,
+	NFT_T_ND, /* an IPv6 address as a plain number, which is how nft takes it in set nd6 */
+	NFT_T_ETHER,
+	NFT_T_PROTO, /* IPPROTO_*; in text tcp, udp, sctp */
+	NFT_T_PORT,  /* one, or in a set of intervals first to last: "80", "80-90" */
 	NFT_T_VERDICT,
 };
 
@@ -36,25 +40,32 @@ struct nft_value {
 	enum nft_type type;
 	union {
 		char ifname[16];
-		uint8_t proto;    /* NFPROTO_IPV4, NFPROTO_IPV6 */
+		uint8_t proto;    /* NFPROTO_IPV4, NFPROTO_IPV6; IPPROTO_* */
 		struct cnm_ip ip; /* of the type's family */
+		struct cnm_mac mac;
+		struct {
+			uint16_t first, last; /* equal but in sets of intervals; host byte order */
+		} port;
 		char verdict[24]; /* "accept", "drop", "goto CHAIN", "jump CHAIN" */
 	};
 };
 
-#define NFT_MAX_KEY 2
+#define NFT_MAX_KEY  4
+#define NFT_MAX_DATA 2
 struct nft_elem {
 	const char *set; /* a name of nft_sets[]; points into that table */
 	struct nft_value key[NFT_MAX_KEY];
-	struct nft_value data[1]; /* maps only */
+	struct nft_value data[NFT_MAX_DATA]; /* maps only */
 };
 
 /* The sets and maps of ruleset.nft, which a unit test holds against that file. */
 struct nft_set {
 	const char *name;
 	bool map;
-	bool bridge; /* in table bridge, not inet */
-	enum nft_type key[NFT_MAX_KEY], data[1];
+	bool bridge;   /* in table bridge, not inet */
+	bool interval; /* its ports are first to last */
+	bool counter;  /* its elements count */
+	enum nft_type key[NFT_MAX_KEY], data[NFT_MAX_DATA];
 };
 extern const struct nft_set nft_sets[];
 extern const unsigned nft_n_sets;
@@ -77,12 +88,20 @@ uint32_t nft_portid(const struct nft *n);
  * Additions and deletions, in both tables, as one transaction: all or nothing; deletions first.
  * Adding an element that is there and equal succeeds; one with other data fails with -EEXIST.
  * Deleting one that is not there: -ENOENT (its data is not looked at). No table: -ENOENT as well.
+ *
+ * Of intervals: -EEXIST also for one that begins or ends within another. But the kernel neither
+ * refuses one that encloses another, nor looks at more than the first port of one to delete: what
+ * holds that port goes. So callers keep theirs from overlapping, and delete what was added.
  */
 int nft_change(struct nft *n, const struct nft_elem *add, unsigned n_add,
 	       const struct nft_elem *del, unsigned n_del, struct cnm_error *err);
 /*
- * Load the ruleset with the given elements, replacing both tables in one transaction (nft -f -).
- * Other tables are not touched. "nft" is looked up in PATH and sbin.
+ * Load the ruleset with the given elements in one transaction (nft -f -). What is there of ours is
+ * emptied and filled anew; the chain `user` keeps its rules, and sets and chains that an operator
+ * added to our tables stay. Only if that is refused (another version had a set of other type) the
+ * tables are replaced as a whole, and the rules of `user` are carried over as text; if they cannot
+ * be, they are logged and left out. Other tables are not touched. "nft" is looked up in PATH and
+ * sbin.
  */
 int nft_load(struct nft *n, const struct nft_elem *elems, unsigned n_elems, struct cnm_error *err);
 /* Remove our tables, those that are present. */
@@ -99,6 +118,12 @@ int nft_loaded(struct nft *n, struct cnm_error *err);
  */
 int nft_dump(struct nft *n, int (*fn)(const struct nft_elem *e, void *arg), void *arg,
 	     struct cnm_error *err);
+/*
+ * How many connections each of these elements has counted, into ret[n]; 0 for one that is not there
+ * or whose set does not count.
+ */
+int nft_count(struct nft *n, const struct nft_elem *elems, unsigned n_elems, uint64_t *ret,
+	      struct cnm_error *err);
 /* The ruleset as text, with the tables' name filled in and without elements. Caller frees. */
 char *nft_ruleset_text(const char *table);
 

@@ -15,18 +15,29 @@ struct nft {
 	char table[NFT_TABLE_MAX + 1];
 };
 
+/* A chain of ruleset.nft that has rules. */
+struct nft_chain {
+	const char *name;
+	unsigned n_rules;
+};
+#define NFT_MAX_CHAINS 32
+
 /* Our tables, by struct nft_set's `bridge`. */
 struct nft_table {
 	uint8_t family; /* NFPROTO_* */
 	const char *family_name;
-	unsigned n_rules; /* in ruleset.nft, without those of chain `user` */
+	const struct nft_chain *chains; /* up to one without a name */
 };
 #define NFT_N_TABLES 2
 extern const struct nft_table nft_tables[NFT_N_TABLES];
+/* Which of the table's chains, or -1. */
+int nft_chain_index(const struct nft_table *t, const char *name);
 
 /* "version-" and 8 hex digits: the name of the empty chain that tells which ruleset is loaded. */
 #define NFT_VERSION_CHAIN_SIZE 17
 const char *nft_version_chain(char buf[static NFT_VERSION_CHAIN_SIZE]);
+
+/* ---- nft_elem.c */
 
 /* Does e name a set of ours, with the fields of that set? */
 bool nft_elem_is_valid(const struct nft_elem *e);
@@ -34,7 +45,30 @@ bool nft_elem_is_valid(const struct nft_elem *e);
 void nft_elem_source(const struct nft_elem *e, struct strbuf *b);
 /* The element, which is valid, as an NFTA_LIST_ELEM; with_data: for adding to a map. */
 void nft_elem_put(struct nlmsghdr *h, const struct nft_elem *e, bool with_data);
-/* From an NFTA_LIST_ELEM of set. false if its fields have not the size of the set's. */
+/* From an NFTA_LIST_ELEM of set. false if it is not as an element of ours. */
 bool nft_elem_read(const struct nft_set *set, const struct nlattr *attr, struct nft_elem *ret);
+/* By their keys, within a set. */
+int nft_elem_cmp(const struct nft_elem *a, const struct nft_elem *b);
+/* What the counter of an NFTA_LIST_ELEM says in packets; 0 if there is none. */
+uint64_t nft_elem_packets(const struct nlattr *attr);
+
+/* ---- nft.c */
+
+/*
+ * Each NFTA_LIST_ELEM of the set; fn<0 stops. When the set changed meanwhile, `again` is called and
+ * all comes once more.
+ */
+int nft_set_walk(struct nft *n, const struct nft_set *set,
+		 int (*fn)(const struct nlattr *elem, void *arg), void (*again)(void *arg),
+		 void *arg, struct cnm_error *err);
+
+/* ---- nft_run.c */
+
+/*
+ * Run nft with these arguments (the first is its name; NULL ends them), input as its stdin. 0, with
+ * what it wrote to stdout in *ret_out (NULL allowed) for the caller to free; its exit status, if
+ * that is not 0, with its complaint in err; or negative errno.
+ */
+int nft_run(const char *const argv[], const char *input, char **ret_out, struct cnm_error *err);
 
 #endif

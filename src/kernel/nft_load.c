@@ -1,26 +1,23 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The ruleset: its text, which the build makes a string of ruleset.nft, and its loading by the nft
- * program, as one transaction. nft reads from a file in memory and complains into another, so there
- * is nothing to wait for but its end.
+ * The text of ruleset.nft, and its loading by the nft program as one transaction.
+ *
+ * What is there of ours is emptied and filled anew, so that what an operator added, and what rules
+ * of the chain `user` refer to, stays. nft refuses that where something of ours is there as another
+ * kind (another version's set with other fields, a chain at another hook): then the tables are
+ * deleted and made anew, in a transaction as well.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <poll.h>
-#include <signal.h>
-#include <spawn.h>
+#include <linux/netfilter/nf_tables.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/pidfd.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/clock.h"
+#include "base/log.h"
 #include "kernel/nft_internal.h"
 
-#define DEADLINE_S 20
+/* How often somebody may be quicker than our list of what is there. */
+#define MAX_TRIES 4
 
 static const char ruleset[] =
 #include "kernel/ruleset.nft.h"
@@ -91,36 +88,35 @@ static void add_elements(struct strbuf *b, const char *table, const struct nft_s
 		strbuf_add(b, " }\n");
 }
 
-static char *load_text(const char *table, const struct nft_elem *elems, unsigned n_elems)
+/* What comes behind the preparations: the tables, and the elements set by set. */
+static void add_content(struct strbuf *b, const char *table, const struct nft_elem *elems,
+			unsigned n_elems)
 {
-	struct strbuf b = { 0 };
-
-	for (unsigned i = 0; i < NFT_N_TABLES; i++) {
-		const char *family = nft_tables[i].family_name;
-
-		strbuf_addf(&b, "table %s %s {}\ndelete table %s %s\n", family, table, family,
-			    table);
-	}
-	add_ruleset(&b, table);
+	add_ruleset(b, table);
 	for (unsigned i = 0; i < nft_n_sets; i++)
-		add_elements(&b, table, &nft_sets[i], elems, n_elems);
-	return strbuf_take(&b);
+		add_elements(b, table, &nft_sets[i], elems, n_elems);
 }
 
-/* Would nft read the element as what it is? A quote would end the name, a star is a wildcard. */
+/* A quote would end the name, a star is a wildcard. */
+static bool is_safe_name(const struct nft_value *v)
+{
+	return v->ifname[0] && memchr(v->ifname, '\0', sizeof(v->ifname)) &&
+	       !strpbrk(v->ifname, "\"\\*") && str_is_printable(v->ifname);
+}
+
+static bool is_safe_verdict(const struct nft_value *v)
+{
+	return memchr(v->verdict, '\0', sizeof(v->verdict)) &&
+	       !v->verdict[strspn(v->verdict, "abcdefghijklmnopqrstuvwxyz0123456789_- ")];
+}
+
+/* Would nft read the element as what it is? Of the other fields we write numbers. */
 static bool is_safe(const struct nft_elem *e)
 {
-	for (unsigned i = 0; i < NFT_MAX_KEY && e->key[i].type != NFT_T_NONE; i++) {
-		const struct nft_value *v = &e->key[i];
-
-		if (v->type == NFT_T_IFNAME &&
-		    (!v->ifname[0] || memchr(v->ifname, '\0', sizeof(v->ifname)) == NULL ||
-		     strpbrk(v->ifname, "\"\\*") || !str_is_printable(v->ifname)))
+	for (unsigned i = 0; i < NFT_MAX_KEY; i++)
+		if (e->key[i].type == NFT_T_IFNAME && !is_safe_name(&e->key[i]))
 			return false;
-	}
-	return e->data[0].type != NFT_T_VERDICT ||
-	       strspn(e->data[0].verdict, "abcdefghijklmnopqrstuvwxyz0123456789_- ") ==
-		       strlen(e->data[0].verdict);
+	return e->data[0].type != NFT_T_VERDICT || is_safe_verdict(&e->data[0]);
 }
 
 static int check(const struct nft_elem *elems, unsigned n_elems, struct cnm_error *err)
@@ -142,143 +138,216 @@ static int check(const struct nft_elem *elems, unsigned n_elems, struct cnm_erro
 	return 0;
 }
 
-/* ---- the program */
+/* ---- what is there of ours */
 
-static int spawn(int in, int out, pid_t *ret)
+struct present {
+	const char *table;
+	const struct nft_table *t;
+	struct strbuf text; /* the commands that empty it */
+};
+
+static bool is_version_chain(const char *name)
 {
-	static const char *const paths[] = { "nft", "/usr/sbin/nft", "/sbin/nft" };
-	const char *argv[] = { "nft", "-f", "-", NULL };
-	const char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL };
-	posix_spawn_file_actions_t files;
-	posix_spawnattr_t attr;
-	sigset_t none, all;
-	int r;
+	const char *hash = str_after(name, "version-");
 
-	sigemptyset(&none);
-	sigfillset(&all);
-	posix_spawnattr_init(&attr);
-	posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-	posix_spawnattr_setsigmask(&attr, &none);
-	posix_spawnattr_setsigdefault(&attr, &all);
-	posix_spawn_file_actions_init(&files);
-	r = posix_spawn_file_actions_adddup2(&files, in, 0);
-	if (r == 0)
-		r = posix_spawn_file_actions_adddup2(&files, out, 1);
-	if (r == 0)
-		r = posix_spawn_file_actions_adddup2(&files, out, 2);
-	if (r == 0)
-		r = ENOENT;
-	for (size_t i = 0; r == ENOENT && i < sizeof(paths) / sizeof(paths[0]); i++)
-		r = posix_spawnp(ret, paths[i], &files, &attr, (char *const *)argv,
-				 (char *const *)env);
-	posix_spawn_file_actions_destroy(&files);
-	posix_spawnattr_destroy(&attr);
-	return -r;
+	return hash && strlen(hash) == 8 && strspn(hash, "0123456789abcdef") == 8;
 }
 
-/* 0 when the process has ended, -ETIME, or another failure. */
-static int wait_until(pid_t pid, uint64_t end)
+static int empty_chain(const struct nlmsghdr *h, void *arg)
 {
-	_close_ int pidfd = pidfd_open(pid, 0);
-	struct pollfd p = { .fd = pidfd, .events = POLLIN };
+	const struct nlattr *tb[NFTA_CHAIN_MAX + 1];
+	char current[NFT_VERSION_CHAIN_SIZE];
+	struct present *p = arg;
+	const char *name, *family = p->t->family_name;
+	bool old;
 
-	if (pidfd < 0)
-		return -errno;
-	for (;;) {
-		uint64_t now = clock_mono_ns();
-		int n = now < end ? poll(&p, 1, (int)((end - now) / 1000000) + 1) : 0;
+	nft_parse(h, tb, NFTA_CHAIN_MAX);
+	name = nft_attr_str(tb[NFTA_CHAIN_NAME]);
+	if (!streq(nft_attr_str(tb[NFTA_CHAIN_TABLE]), p->table))
+		return 0;
+	old = is_version_chain(name) && !streq(name, nft_version_chain(current));
+	if (old || nft_chain_index(p->t, name) >= 0)
+		strbuf_addf(&p->text, "flush chain %s %s %s\n", family, p->table, name);
+	if (old)
+		strbuf_addf(&p->text, "delete chain %s %s %s\n", family, p->table, name);
+	return 0;
+}
 
-		if (n > 0)
-			return 0;
-		if (n < 0 && errno != EINTR)
-			return -errno;
-		if (n == 0)
-			return -ETIME;
+static int empty_set(const struct nlmsghdr *h, void *arg)
+{
+	const struct nlattr *tb[NFTA_SET_MAX + 1];
+	const struct nft_set *set;
+	struct present *p = arg;
+
+	nft_parse(h, tb, NFTA_SET_MAX);
+	set = nft_set_by_name(nft_attr_str(tb[NFTA_SET_NAME]));
+	if (set && &nft_tables[set->bridge] == p->t &&
+	    streq(nft_attr_str(tb[NFTA_SET_TABLE]), p->table))
+		strbuf_addf(&p->text, "flush %s %s %s %s\n", set->map ? "map" : "set",
+			    p->t->family_name, p->table, set->name);
+	return 0;
+}
+
+static void empty_again(void *arg)
+{
+	strbuf_free(&((struct present *)arg)->text);
+}
+
+/* Rules go before the sets that they look into. */
+static int add_emptying(struct nft *n, const struct nft_table *t, struct strbuf *b,
+			struct cnm_error *err)
+{
+	static const struct {
+		int type;
+		int (*fn)(const struct nlmsghdr *h, void *arg);
+	} kinds[] = { { NFT_MSG_GETCHAIN, empty_chain }, { NFT_MSG_GETSET, empty_set } };
+	struct present p = { .table = n->table, .t = t };
+	struct nft_msg m;
+	int r = 0;
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]) && r >= 0; i++) {
+		r = nl_request(n->reads, nft_msg_start(&m, kinds[i].type, NLM_F_DUMP, t->family),
+			       kinds[i].fn, empty_again, &p, err);
+		if (r >= 0 && p.text.len > 0)
+			strbuf_addn(b, p.text.s, p.text.len);
+		b->failed |= p.text.failed;
+		strbuf_free(&p.text);
 	}
+	if (r < 0)
+		cnm_error_prefix(err, "list the chains and sets of nf_tables");
+	return r;
 }
 
-/* Its exit status, or -ETIME when it had to be killed, or another failure. */
-static int wait_for(pid_t pid)
-{
-	int r = wait_until(pid, clock_mono_ns() + DEADLINE_S * 1000000000ull), status;
+/* ---- loading */
 
-	if (r < 0)
-		kill(pid, SIGKILL);
-	while (waitpid(pid, &status, 0) < 0)
-		if (errno != EINTR)
-			return -errno;
+static int run_script(const char *text, struct cnm_error *err)
+{
+	static const char *const argv[] = { "nft", "-f", "-", NULL };
+
+	return nft_run(argv, text, NULL, err);
+}
+
+static int out_of_memory(struct cnm_error *err)
+{
+	return cnm_error_errno(err, ENOMEM, "write the ruleset");
+}
+
+/*
+ * Empty and fill anew. Refused, and nothing has changed that would make another script of it: then
+ * nft's exit status.
+ */
+static int refill(struct nft *n, const struct nft_elem *elems, unsigned n_elems,
+		  struct cnm_error *err)
+{
+	_free_ char *before = NULL;
+	int r = 0;
+
+	for (int i = 0; i < MAX_TRIES; i++) {
+		struct strbuf b = { 0 };
+		_free_ char *text = NULL;
+
+		for (unsigned j = 0; j < NFT_N_TABLES && r >= 0; j++)
+			r = add_emptying(n, &nft_tables[j], &b, err);
+		if (r >= 0)
+			add_content(&b, n->table, elems, n_elems);
+		text = strbuf_take(&b);
+		if (r < 0)
+			return r;
+		if (!text)
+			return out_of_memory(err);
+		if (before && streq(text, before))
+			return 1;
+		r = run_script(text, err);
+		if (r <= 0)
+			return r;
+		free(before);
+		before = take_ptr(text);
+		r = 0;
+	}
+	return 1;
+}
+
+/* The chain `user` as nft writes it; NULL if it is not there or empty. */
+static int read_user_rules(struct nft *n, char **ret, struct cnm_error *err)
+{
+	const char *argv[] = { "nft", "-s", "list", "chain", "inet", n->table, "user", NULL };
+	_free_ char *text = NULL;
+	char empty[128];
+	int r = nft_run(argv, "", &text, err);
+
 	if (r < 0)
 		return r;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
-
-/* A file in memory, not inherited but as what spawn() makes of it. */
-static int memory_file(const char *content)
-{
-	_close_ int fd = memfd_create("nft", MFD_CLOEXEC);
-	size_t done = 0, len = strlen(content);
-
-	if (fd < 0)
-		return -errno;
-	while (done < len) {
-		ssize_t n = pwrite(fd, content + done, len - done, (off_t)done);
-
-		if (n < 0)
-			return -errno;
-		done += (size_t)n;
-	}
-	return take_fd(&fd);
-}
-
-/* The first line of what nft said. */
-static void complaint(int fd, char *buf, size_t size)
-{
-	ssize_t n = pread(fd, buf, size - 1, 0);
-
-	buf[n > 0 ? n : 0] = '\0';
-	buf[strcspn(buf, "\n")] = '\0';
-}
-
-static int run_nft(const char *text, struct cnm_error *err)
-{
-	_close_ int in = memory_file(text), out = memory_file("");
-	char said[512];
-	pid_t pid = 0;
-	int r;
-
-	if (in < 0 || out < 0)
-		return cnm_error_errno(err, in < 0 ? in : out, "make a file in memory");
-	r = spawn(in, out, &pid);
-	if (r == -ENOENT)
-		return cnm_error_set(
-			err, CNM_E_INTERNAL,
-			"the program nft is neither in PATH nor in /usr/sbin or /sbin; "
-			"install the package nftables");
-	if (r < 0)
-		return cnm_error_errno(err, r, "start nft");
-	r = wait_for(pid);
-	if (r == -ETIME)
-		return cnm_error_set(err, CNM_E_UNAVAILABLE,
-				     "nft did not end within %d seconds and was killed",
-				     DEADLINE_S);
-	if (r < 0)
-		return cnm_error_errno(err, r, "wait for nft");
-	complaint(out, said, sizeof(said));
-	if (r > 0)
-		return cnm_error_set(err, CNM_E_INTERNAL, "nft ended with status %d: %s", r, said);
+	snprintf(empty, sizeof(empty), "table inet %s {\n\tchain user {\n\t}\n}\n", n->table);
+	*ret = r > 0 || streq(text, empty) ? NULL : take_ptr(text);
 	return 0;
+}
+
+static int load_new(struct nft *n, const struct nft_elem *elems, unsigned n_elems, const char *user,
+		    struct cnm_error *err)
+{
+	struct strbuf b = { 0 };
+	_free_ char *text = NULL;
+
+	for (unsigned i = 0; i < NFT_N_TABLES; i++) {
+		const char *family = nft_tables[i].family_name;
+
+		strbuf_addf(&b, "table %s %s {}\ndelete table %s %s\n", family, n->table, family,
+			    n->table);
+	}
+	add_content(&b, n->table, elems, n_elems);
+	strbuf_add(&b, user);
+	text = strbuf_take(&b);
+	return text ? run_script(text, err) : out_of_memory(err);
+}
+
+/* A record a line, as a record holds no more than that. */
+static void log_lost(const char *table, const char *rules, const char *why)
+{
+	log_err("the rules of chain user, table inet %s, could not be carried over to the new "
+		"tables (%s); add them again as far as they are wanted. They were:",
+		table, why);
+	while (*rules) {
+		size_t n = strcspn(rules, "\n");
+
+		log_err("%.*s", (int)n, rules);
+		rules += n + (rules[n] == '\n');
+	}
+}
+
+/* Delete and make anew. */
+static int replace(struct nft *n, const struct nft_elem *elems, unsigned n_elems,
+		   struct cnm_error *err)
+{
+	struct cnm_error why = { 0 };
+	_free_ char *user = NULL;
+	int r = read_user_rules(n, &user, err);
+
+	if (r < 0)
+		return r;
+	if (user) {
+		r = load_new(n, elems, n_elems, user, &why);
+		if (r == 0)
+			return 0;
+	}
+	r = load_new(n, elems, n_elems, "", err);
+	if (r == 0 && user)
+		log_lost(n->table, user, why.text);
+	return r;
 }
 
 int nft_load(struct nft *n, const struct nft_elem *elems, unsigned n_elems, struct cnm_error *err)
 {
+	struct cnm_error why = { 0 };
 	int r = check(elems, n_elems, err);
-	_free_ char *text = NULL;
 
 	if (r < 0)
 		return r;
-	text = load_text(n->table, elems, n_elems);
-	r = text ? run_nft(text, err) : cnm_error_errno(err, ENOMEM, "write the ruleset");
-	if (r < 0)
+	r = refill(n, elems, n_elems, &why);
+	if (r > 0)
+		r = replace(n, elems, n_elems, &why);
+	if (r != 0 && err) {
+		*err = why;
 		cnm_error_prefix(err, "load tables inet and bridge %s", n->table);
-	return r;
+	}
+	return r > 0 ? -EIO : r;
 }

@@ -150,6 +150,13 @@ bool rtnl_parse_link(const struct nlmsghdr *h, struct rtnl_link *ret)
 	get_mac(tb[IFLA_ADDRESS], &ret->mac);
 	parse_linkinfo(tb[IFLA_LINKINFO], i->ifi_type, ret);
 	parse_af_spec(tb[IFLA_AF_SPEC], ret);
+	/* What a bridge itself tells of its port. */
+	if (i->ifi_family == AF_BRIDGE && tb[IFLA_PROTINFO]) {
+		const struct nlattr *port[IFLA_BRPORT_MAX + 1];
+
+		nested_table(tb[IFLA_PROTINFO], port, IFLA_BRPORT_MAX + 1);
+		ret->port_hairpin = get_u8(port[IFLA_BRPORT_MODE], 0) != 0;
+	}
 	return true;
 }
 
