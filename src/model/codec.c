@@ -98,6 +98,8 @@ char *endpoint_encode(const struct endpoint *ep)
 		json_put(o, "mac", json_string(mac_format(&ep->mac, buf)));
 	json_put(o, "link_local", ll);
 	json_put(o, "aliases", json_incref(ep->aliases));
+	if (json_object_size(ep->links))
+		json_put(o, "links", json_incref(ep->links));
 	json_put(o, "driver_opts", json_incref(ep->driver_opts));
 	json_put(o, "gw_priority", json_integer(ep->gw_priority));
 	if (ep->joined)
@@ -123,7 +125,14 @@ char *sandbox_encode(const struct sandbox *sb)
 		json_put(o, "renamed_from", json_string(sb->renamed_from));
 	put_true(o, "declared", sb->declared);
 	put_true(o, "stopped", sb->stopped);
+	put_true(o, "confined", sb->confined);
 	json_put(o, "labels", json_incref(sb->labels));
+	if (sb->n_wants)
+		json_put(o, "publish", port_wants_encode(sb->wants, sb->n_wants));
+	if (sb->n_exposed)
+		json_put(o, "exposed", port_runs_encode(sb->exposed, sb->n_exposed));
+	if (sb->n_ports)
+		json_put(o, "ports", ports_encode(sb->ports, sb->n_ports));
 	return json_text(o);
 }
 
@@ -333,6 +342,7 @@ static int decode_endpoint(const json_t *o, struct endpoint *ep, struct cnm_erro
 	    (r = json_get_string(o, "mac", &mac, err)) < 0 ||
 	    (r = json_get_array(o, "link_local", &ll, err)) < 0 ||
 	    (r = json_get_array(o, "aliases", &aliases, err)) < 0 ||
+	    (r = get_strings(o, "links", &ep->links, err)) < 0 ||
 	    (r = get_strings(o, "driver_opts", &ep->driver_opts, err)) < 0 ||
 	    (r = json_get_int(o, "gw_priority", &prio, err)) < 0 ||
 	    (r = json_get_int(o, "joined", &ep->joined, err)) < 0 ||
@@ -371,6 +381,24 @@ int endpoint_decode(const char *id, const char *name, struct network *network, c
 	return 0;
 }
 
+static int decode_sandbox_ports(const json_t *o, struct sandbox *sb, struct cnm_error *err)
+{
+	json_t *wants = NULL, *exposed = NULL, *ports = NULL;
+	int r;
+
+	if ((r = json_get_array(o, "publish", &wants, err)) < 0 ||
+	    (r = json_get_array(o, "exposed", &exposed, err)) < 0 ||
+	    (r = json_get_array(o, "ports", &ports, err)) < 0)
+		return r;
+	if ((r = port_wants_decode(wants, &sb->wants, &sb->n_wants)) < 0)
+		return cnm_error_errno(err, r, "publish: not ports as cnm writes them");
+	if ((r = port_runs_decode(exposed, &sb->exposed, &sb->n_exposed)) < 0)
+		return cnm_error_errno(err, r, "exposed: not ports as cnm writes them");
+	if ((r = ports_decode(ports, sb, &sb->ports, &sb->n_ports)) < 0)
+		return cnm_error_errno(err, r, "ports: not ports as cnm writes them");
+	return 0;
+}
+
 static int decode_sandbox(const json_t *o, struct sandbox *sb, struct cnm_error *err)
 {
 	const char *source = source_names[NETNS_OWN];
@@ -383,7 +411,9 @@ static int decode_sandbox(const json_t *o, struct sandbox *sb, struct cnm_error 
 	    (r = get_copy(o, "renamed_from", &sb->renamed_from, err)) < 0 ||
 	    (r = json_get_bool(o, "declared", &sb->declared, err)) < 0 ||
 	    (r = json_get_bool(o, "stopped", &sb->stopped, err)) < 0 ||
-	    (r = get_strings(o, "labels", &sb->labels, err)) < 0)
+	    (r = json_get_bool(o, "confined", &sb->confined, err)) < 0 ||
+	    (r = get_strings(o, "labels", &sb->labels, err)) < 0 ||
+	    (r = decode_sandbox_ports(o, sb, err)) < 0)
 		return r;
 	while (sb->source <= NETNS_ADOPTED && !streq(source, source_names[sb->source]))
 		sb->source++;

@@ -40,6 +40,7 @@ void model_free(struct model *m)
 	map_free(&m->endpoint_by_id);
 	map_free(&m->sandbox_by_id);
 	map_free(&m->sandbox_by_name);
+	port_index_free(&m->ports);
 }
 
 struct network *network_new(const char *name, const struct driver *driver)
@@ -97,8 +98,9 @@ struct endpoint *endpoint_new(const char *name, struct network *n)
 	ep->created = clock_wall_ns();
 	ep->name = strdup(name);
 	ep->aliases = json_array();
+	ep->links = json_object();
 	ep->driver_opts = json_object();
-	if (!ep->name || !ep->aliases || !ep->driver_opts) {
+	if (!ep->name || !ep->aliases || !ep->links || !ep->driver_opts) {
 		endpoint_free(ep);
 		return NULL;
 	}
@@ -110,6 +112,7 @@ void endpoint_free(struct endpoint *ep)
 	if (!ep)
 		return;
 	json_decref(ep->aliases);
+	json_decref(ep->links);
 	json_decref(ep->driver_opts);
 	free(ep->name);
 	free(ep);
@@ -140,6 +143,9 @@ void sandbox_free(struct sandbox *sb)
 	if (!sb)
 		return;
 	json_decref(sb->labels);
+	free(sb->wants);
+	free(sb->exposed);
+	free(sb->ports);
 	free(sb->adopted_from);
 	free(sb->renamed_from);
 	free(sb->hostname);
@@ -174,9 +180,20 @@ int model_add_sandbox(struct model *m, struct sandbox *sb)
 {
 	int r = add_both(&m->sandbox_by_id, &m->sandbox_by_name, sb->id, sb->name, sb);
 
-	if (r == 0)
-		list_append(&m->sandboxes, &sb->node);
-	return r;
+	if (r < 0)
+		return r;
+	r = port_index_add(&m->ports, sb->ports, sb->n_ports);
+	if (r == -EEXIST) {
+		free(sb->ports);
+		sb->ports = NULL;
+		sb->n_ports = 0;
+	} else if (r < 0) {
+		map_del(&m->sandbox_by_id, sb->id);
+		map_del(&m->sandbox_by_name, sb->name);
+		return r;
+	}
+	list_append(&m->sandboxes, &sb->node);
+	return 0;
 }
 
 int model_add_endpoint(struct model *m, struct endpoint *ep)
@@ -233,6 +250,7 @@ void model_del_sandbox(struct model *m, struct sandbox *sb)
 	map_del(&m->sandbox_by_id, sb->id);
 	map_del(&m->sandbox_by_name, sb->name);
 	list_del(&sb->node);
+	port_index_del(&m->ports, sb->ports, sb->n_ports);
 	sandbox_free(sb);
 }
 

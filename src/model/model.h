@@ -21,6 +21,7 @@
 #include <jansson.h>
 #include <net/if.h>
 #include <stdbool.h>
+#include <string.h>
 #include <sys/types.h>
 
 #include "base/addr.h"
@@ -28,6 +29,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "ipam/ipam.h"
+#include "model/ports.h"
 
 enum obj_state { OBJ_CREATING, OBJ_READY, OBJ_REMOVING };
 
@@ -78,7 +80,10 @@ struct endpoint {
 	struct cnm_mac mac;
 	struct cnm_ip link_local[4];
 	unsigned n_link_local;
-	json_t *aliases;     /* array of strings, never NULL */
+	json_t *aliases; /* array of strings, never NULL */
+	/* {alias: a sandbox's id, or its name if there was none then}, never NULL: names of its own
+	 * for others, whom it may reach without ICC */
+	json_t *links;
 	json_t *driver_opts; /* object of strings, never NULL */
 	int gw_priority;
 	int64_t joined;        /* wall clock, ns; orders the endpoints of a sandbox */
@@ -103,6 +108,13 @@ struct sandbox {
 	enum netns_source source;
 	char *adopted_from; /* ADOPTED: the path it was taken from */
 	json_t *labels;
+	bool confined; /* nobody in it has NET_ADMIN: it may be held to its own addresses */
+	struct port_want *wants; /* what is to be published while it is there */
+	unsigned n_wants;
+	struct port_run *exposed; /* what it says it listens on */
+	unsigned n_exposed;
+	struct port *ports; /* what is published, in the model's index; NULL while stopped */
+	unsigned n_ports;
 	int nsid; /* how the monitor names the namespace; -1 unknown */
 };
 
@@ -111,6 +123,7 @@ struct model {
 	struct map network_by_id, network_by_name;
 	struct map endpoint_by_id;
 	struct map sandbox_by_id, sandbox_by_name;
+	struct port_index ports;
 };
 
 void model_init(struct model *m);
@@ -127,6 +140,7 @@ void sandbox_free(struct sandbox *sb);
 
 /* Enter into the indexes: 0, -EEXIST (name or id), -ENOMEM. The model owns it from then on. */
 int model_add_network(struct model *m, struct network *n);
+/* Its ports too; when another has one of them it has none, and they are to be allotted again. */
 int model_add_sandbox(struct model *m, struct sandbox *sb);
 /* Also links it into its network. Addresses are taken by the caller (network_take_address). */
 int model_add_endpoint(struct model *m, struct endpoint *ep);
@@ -155,6 +169,13 @@ struct endpoint *network_endpoint_by_name(const struct network *n, const char *n
 /* The sandbox's endpoint on a network; NULL if there is none. */
 struct endpoint *sandbox_endpoint_on(const struct sandbox *sb, const struct network *n);
 
+/* Does a link lead to this sandbox? target is a value of endpoint.links. */
+static inline bool link_leads_to(const json_t *target, const struct sandbox *sb)
+{
+	const char *s = json_string_value(target);
+
+	return s && (strcmp(s, sb->id) == 0 || strcmp(s, sb->name) == 0);
+}
 /* The pool of this family, or NULL. */
 struct network_pool *network_pool(const struct network *n, int family);
 /* Does nothing of this endpoint exist, its sandbox being stopped and not about to change? */

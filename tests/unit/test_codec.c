@@ -172,7 +172,9 @@ static void fill_endpoint(struct endpoint *ep)
 	json_decref(ep->aliases);
 	json_decref(ep->driver_opts);
 	ep->aliases = strings("[\"web\",\"db\"]");
+	json_decref(ep->links);
 	ep->driver_opts = strings("{\"k\":\"v\"}");
+	ep->links = strings("{\"db\":\"aa\",\"other\":\"bb\"}");
 	ep->gw_priority = INT_MIN;
 	strcpy(ep->ifname, "fifteen-letters");
 }
@@ -191,7 +193,7 @@ static void expect_same_endpoint(const struct endpoint *a, const struct endpoint
 	for (unsigned i = 0; i < a->n_link_local; i++)
 		assert_true(ip_eq(&a->link_local[i], &b->link_local[i]));
 	assert_true(json_equal(a->aliases, b->aliases) &&
-		    json_equal(a->driver_opts, b->driver_opts));
+		    json_equal(a->driver_opts, b->driver_opts) && json_equal(a->links, b->links));
 	assert_int_equal(a->gw_priority, b->gw_priority);
 	assert_string_equal(a->ifname, b->ifname);
 }
@@ -219,6 +221,38 @@ static void test_endpoint_row(void **state)
 	network_free(n);
 }
 
+/* Ports that it wants, that it exposes and that it has. */
+static void fill_ports(struct sandbox *sb)
+{
+	json_t *wants = strings("[[\"tcp\",\"\",80,80,0,0],[\"udp\",\"::1\",1,9,1,9]]");
+	json_t *exposed = strings("[[\"tcp\",80,81],[\"sctp\",9,9]]");
+	json_t *ports = strings("[[\"tcp\",80,80,32768,\"nat\",\"0.0.0.0\",\"proxy\",\"::\"]]");
+
+	assert_int_equal(port_wants_decode(wants, &sb->wants, &sb->n_wants), 0);
+	assert_int_equal(port_runs_decode(exposed, &sb->exposed, &sb->n_exposed), 0);
+	assert_int_equal(ports_decode(ports, sb, &sb->ports, &sb->n_ports), 0);
+	json_decref(wants);
+	json_decref(exposed);
+	json_decref(ports);
+}
+
+static void expect_same_ports(const struct sandbox *a, const struct sandbox *b)
+{
+	assert_int_equal(a->confined, b->confined);
+	assert_int_equal(a->n_wants, b->n_wants);
+	assert_int_equal(a->n_exposed, b->n_exposed);
+	assert_int_equal(a->n_ports, b->n_ports);
+	for (unsigned i = 0; i < a->n_wants; i++)
+		assert_memory_equal(&a->wants[i], &b->wants[i], sizeof(a->wants[i]));
+	for (unsigned i = 0; i < a->n_exposed; i++)
+		assert_memory_equal(&a->exposed[i], &b->exposed[i], sizeof(a->exposed[i]));
+	for (unsigned i = 0; i < a->n_ports; i++) {
+		assert_int_equal(a->ports[i].host_first, b->ports[i].host_first);
+		assert_memory_equal(a->ports[i].by, b->ports[i].by, sizeof(a->ports[i].by));
+		assert_ptr_equal(b->ports[i].sandbox, b);
+	}
+}
+
 static void test_sandbox_row(void **state)
 {
 	static const enum netns_source sources[] = { NETNS_OWN, NETNS_HOST, NETNS_ADOPTED };
@@ -234,6 +268,9 @@ static void test_sandbox_row(void **state)
 		json_object_set_new(sb->labels, "k", json_string("v"));
 		if (sb->source == NETNS_ADOPTED)
 			sb->adopted_from = strdup("/proc/7/ns/net");
+		sb->confined = i == 0;
+		if (i > 0)
+			fill_ports(sb);
 		body = sandbox_encode(sb);
 		assert_non_null(body);
 		assert_int_equal(sandbox_decode(sb->id, "con", body, &again, &err), 0);
@@ -247,12 +284,13 @@ static void test_sandbox_row(void **state)
 			assert_string_equal(again->adopted_from, "/proc/7/ns/net");
 		else
 			assert_null(again->adopted_from);
+		expect_same_ports(sb, again);
 		sandbox_free(again);
 		sandbox_free(sb);
 	}
 }
 
-/* A hostname that is not there is the name. */
+/* A hostname that is not there is the name; what is published and linked is nothing. */
 static void test_sandbox_row_of_nothing(void **state)
 {
 	struct sandbox *sb = NULL;
@@ -260,6 +298,9 @@ static void test_sandbox_row_of_nothing(void **state)
 	assert_int_equal(sandbox_decode("aa", "con", "{}", &sb, NULL), 0);
 	assert_string_equal(sb->hostname, "con");
 	assert_int_equal(sb->source, NETNS_OWN);
+	assert_false(sb->confined);
+	assert_true(!sb->wants && !sb->exposed && !sb->ports);
+	assert_int_equal(sb->n_wants + sb->n_exposed + sb->n_ports, 0);
 	sandbox_free(sb);
 }
 
@@ -339,6 +380,8 @@ static const char *const bad_endpoints[] = {
 	"{\"aliases\":[null]}",
 	"{\"driver_opts\":[]}",
 	"{\"driver_opts\":{\"a\":true}}",
+	"{\"links\":[]}",
+	"{\"links\":{\"a\":1}}",
 	"{\"gw_priority\":\"1\"}",
 	"{\"gw_priority\":2147483648}",
 	"{\"gw_priority\":-2147483649}",
@@ -374,6 +417,13 @@ static const char *const bad_sandboxes[] = {
 	"{\"source\":\"adopted\",\"adopted_from\":[]}",
 	"{\"labels\":\"x\"}",
 	"{\"labels\":{\"a\":[]}}",
+	"{\"confined\":1}",
+	"{\"publish\":{}}",
+	"{\"publish\":[[\"tcp\",\"\",0,80,80,80]]}",
+	"{\"exposed\":7}",
+	"{\"exposed\":[[\"tcp\",80]]}",
+	"{\"ports\":\"80\"}",
+	"{\"ports\":[[\"tcp\",80,80,80,\"none\",\"\",\"none\",\"\"]]}",
 };
 
 static void test_bad_sandbox_rows(void **state)

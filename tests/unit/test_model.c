@@ -5,6 +5,7 @@
  */
 #include <errno.h>
 #include <limits.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -289,6 +290,46 @@ static void test_addresses_are_given_back(void **state)
 	}
 	assert_int_equal(ipam_pool_next(n->pools[0].taken, &next), 0);
 	assert_false(ip_eq(&next, &two));
+}
+
+/* A sandbox that publishes port 80 and has not been entered. */
+static struct sandbox *new_publisher(const char *name)
+{
+	struct sandbox *sb = sandbox_new(name);
+
+	assert_non_null(sb);
+	sb->ports = calloc(1, sizeof(*sb->ports));
+	sb->n_ports = 1;
+	sb->ports[0] = (struct port){ .proto = IPPROTO_TCP,
+				      .first = 80,
+				      .last = 80,
+				      .host_first = 80,
+				      .by = { { PORT_NAT, ip("0.0.0.0") } },
+				      .sandbox = sb };
+	return sb;
+}
+
+static void test_ports_come_and_go(void **state)
+{
+	_model_ struct model m;
+	struct cnm_ip host = ip("10.0.0.1");
+	struct sandbox *sb = new_publisher("con"), *doubled = new_publisher("con"),
+		       *late = new_publisher("late");
+
+	model_init(&m);
+	assert_int_equal(model_add_sandbox(&m, sb), 0);
+	assert_int_equal(model_add_sandbox(&m, doubled), -EEXIST);
+	assert_int_equal(doubled->n_ports, 1);
+	sandbox_free(doubled);
+	assert_int_equal(model_add_sandbox(&m, late), 0);
+	assert_null(late->ports);
+	assert_int_equal(late->n_ports, 0);
+	assert_ptr_equal(port_index_find(&m.ports, IPPROTO_TCP, &host, 80, 80), sb->ports);
+	assert_int_equal(model_rename_sandbox(&m, sb, "again"), 0);
+	assert_ptr_equal(port_index_find(&m.ports, IPPROTO_TCP, &host, 80, 80), sb->ports);
+	model_del_sandbox(&m, sb);
+	assert_null(port_index_find(&m.ports, IPPROTO_TCP, &host, 1, 65535));
+	assert_int_equal(model_add_sandbox(&m, new_publisher("con")), 0);
 }
 
 static void test_lookups(void **state)
@@ -751,6 +792,7 @@ int main(void)
 		cmocka_unit_test(test_free_takes_null),
 		cmocka_unit_test(test_new_objects),
 		cmocka_unit_test(test_addresses_are_given_back),
+		cmocka_unit_test(test_ports_come_and_go),
 		cmocka_unit_test(test_lookups),
 		cmocka_unit_test(test_gateway),
 		cmocka_unit_test(test_gateway_needs_both),
