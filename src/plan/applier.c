@@ -37,7 +37,7 @@ int applier_new(struct applier **ret, const struct applier_options *options, str
 	if ((rc = nl_open(&a->rtnl, NETLINK_ROUTE, err)) < 0 ||
 	    (rc = nft_open(&a->nft, a->table, err)) < 0 ||
 	    (rc = netns_pool_new(&a->pool, options->pool_size, err)) < 0 ||
-	    (rc = reaper_new(&a->reaper, a, err)) < 0) {
+	    (rc = reaper_new(&a->reaper, a, err)) < 0 || (rc = flows_new(&a->flows, err)) < 0) {
 		applier_free(a);
 		return rc;
 	}
@@ -57,6 +57,8 @@ void applier_free(struct applier *a)
 	while ((h = map_next(&a->handles, &pos)))
 		handle_free(h);
 	map_free(&a->handles);
+	hold_free_all(a);
+	flows_free(a->flows);
 	nft_close(a->nft);
 	nl_close(a->rtnl);
 	pthread_mutex_destroy(&a->turn);

@@ -263,85 +263,6 @@ static int apply_elem(struct run *r, size_t i)
 	return 0;
 }
 
-static int make_parents(char *path)
-{
-	char *last = strrchr(path, '/');
-
-	*last = 0;
-	if (mkdir(path, 0755) == 0 || errno == EEXIST) { /* usually only the last one is missing */
-		*last = '/';
-		return 0;
-	}
-	*last = '/';
-	for (char *p = strchr(path + 1, '/'); p; p = strchr(p + 1, '/')) {
-		*p = 0;
-		if (mkdir(path, 0755) < 0 && errno != EEXIST) {
-			*p = '/';
-			return -errno;
-		}
-		*p = '/';
-	}
-	return 0;
-}
-
-/* Opens for writing from the start; makes the directory if need be, and leaves none behind. */
-static int create_file(const char *path)
-{
-	const int flags = O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW;
-	char dir[PATH_MAX];
-	int fd = open(path, flags, 0644), r;
-
-	if (fd >= 0 || errno != ENOENT || !str_copy(dir, sizeof(dir), path))
-		return fd < 0 ? -errno : fd;
-	r = make_parents(dir);
-	if (r < 0)
-		return r;
-	fd = open(path, flags, 0644);
-	if (fd >= 0)
-		return fd;
-	r = -errno;
-	*strrchr(dir, '/') = 0;
-	rmdir(dir);
-	return r;
-}
-
-/* In place: a container may have the file mounted. */
-static int write_file(const char *path, const char *content, struct cnm_error *err)
-{
-	size_t len = strlen(content);
-	_close_ int fd = create_file(path);
-	ssize_t n;
-
-	if (fd < 0)
-		return cnm_error_errno(err, fd, "open %s", path);
-	n = write(fd, content, len);
-	if (n != (ssize_t)len)
-		return cnm_error_errno(err, n < 0 ? errno : ENOSPC, "write %s", path);
-	return 0;
-}
-
-/* With the last file goes its directory. */
-static int remove_file(const char *path, struct cnm_error *err)
-{
-	char dir[PATH_MAX];
-
-	if (unlink(path) < 0 && errno != ENOENT)
-		return cnm_error_errno(err, errno, "remove %s", path);
-	str_copy(dir, sizeof(dir), path);
-	*strrchr(dir, '/') = 0;
-	if (rmdir(dir) < 0 && errno != ENOTEMPTY && errno != ENOENT)
-		return cnm_error_errno(err, errno, "remove %s", dir);
-	return 0;
-}
-
-static int apply_file(struct run *r, size_t i)
-{
-	const struct plan_op *op = &r->d->ops[i];
-
-	return op->want ? write_file(op->want->file.path, op->want->file.content, r->err)
-			: remove_file(op->have->file.path, r->err);
-}
-
 static int apply_sysctl(struct run *r, size_t i)
 {
 	const struct plan_op *op = &r->d->ops[i];
@@ -448,8 +369,7 @@ static int apply_netns(struct run *r, size_t i)
 
 /* ---- DNS */
 
-/* A keeper that had to be started anew is given everything again. */
-static void keep_all(struct applier *a)
+void keep_all(struct applier *a)
 {
 	size_t pos = 0;
 	struct handle *h;
@@ -462,6 +382,9 @@ static void keep_all(struct applier *a)
 		if (h->udp >= 0)
 			fdkeep_put(a->opt.fdkeep, name, fds, 2, NULL);
 	}
+	hold_keep_all(a);
+	if (a->opt.keep_again)
+		a->opt.keep_again(a->opt.arg);
 }
 
 /* In a namespace that others made the loopback may still be down. */
@@ -587,14 +510,17 @@ static const struct {
 	int (*apply)(struct run *r, size_t i);
 	bool batched;
 } kinds[] = {
-	[PLAN_NETNS] = { apply_netns, false }, [PLAN_FILE] = { apply_file, false },
-	[PLAN_ELEM] = { apply_elem, true },    [PLAN_LINK] = { apply_link, true },
-	[PLAN_PEER] = { apply_peer, true },    [PLAN_SYSCTL] = { apply_sysctl, false },
-	[PLAN_ADDR] = { apply_addr, true },    [PLAN_ROUTE] = { apply_route, true },
-	[PLAN_DNS] = { apply_dns, false },
+	[PLAN_NETNS] = { apply_netns, false },   [PLAN_FILE] = { apply_file, false },
+	[PLAN_HOLD] = { apply_hold, false },     [PLAN_ELEM] = { apply_elem, true },
+	[PLAN_LINK] = { apply_link, true },      [PLAN_PEER] = { apply_peer, true },
+	[PLAN_SYSCTL] = { apply_sysctl, false }, [PLAN_ADDR] = { apply_addr, true },
+	[PLAN_ROUTE] = { apply_route, true },    [PLAN_DNS] = { apply_dns, false },
 };
 
-/* A batched kind names the object of an error itself, since it may be an earlier one's. */
+/*
+ * A batched kind names the object of an error itself, since it may be an earlier one's. Of ports
+ * the error says all, in words that Docker's clients know.
+ */
 static int apply_one(struct run *r, size_t i)
 {
 	const struct plan_op *op = &r->d->ops[i];
@@ -604,7 +530,7 @@ static int apply_one(struct run *r, size_t i)
 	if (rc < 0)
 		return rc;
 	rc = kinds[kind].apply(r, i);
-	if (rc < 0 && !kinds[kind].batched)
+	if (rc < 0 && !kinds[kind].batched && kind != PLAN_HOLD)
 		prefix_item(r->err, op);
 	return rc;
 }
@@ -683,9 +609,40 @@ static int run_all(struct run *r)
 	return run_flush(r);
 }
 
+/* How many ops about elements follow one another from i on. */
+static size_t elems_at(const struct plan_diff *d, size_t i)
+{
+	size_t n = 0;
+
+	for (; i + n < d->n; n++) {
+		const struct plan_op *op = &d->ops[i + n];
+
+		if ((op->want ? op->want : op->have)->kind != PLAN_ELEM)
+			break;
+	}
+	return n;
+}
+
+/* In one transaction. What it says of a failure is of no use: they will be tried one by one. */
+static int elems_together(struct run *r, size_t i, size_t n)
+{
+	struct cnm_error *err = r->err;
+	int rc = 0;
+
+	r->err = NULL;
+	for (size_t k = 0; k < n && rc == 0; k++)
+		rc = apply_elem(r, i + k);
+	if (rc == 0)
+		rc = run_flush(r);
+	r->n_add = r->n_del = 0;
+	r->err = err;
+	return rc;
+}
+
 unsigned run_each(struct run *r)
 {
 	struct cnm_error *first = r->err, e;
+	size_t singly = 0, n; /* up to there elements go one by one */
 	unsigned failed = 0;
 
 	for (size_t i = 0; i < r->d->n; i++) {
@@ -694,6 +651,13 @@ unsigned run_each(struct run *r)
 
 		if (op->action == PLAN_REMOVE && is_implied(r->d, op->have))
 			continue;
+		n = i < singly ? 0 : elems_at(r->d, i);
+		if (n > 1 && elems_together(r, i, n) == 0) {
+			i += n - 1;
+			continue;
+		}
+		if (n > 1)
+			singly = i + n;
 		memset(&e, 0, sizeof(e));
 		r->err = &e;
 		r->n_add = r->n_del = 0;
@@ -742,6 +706,7 @@ int applier_run(struct applier *a, const struct plan_diff *d, struct cnm_error *
 	r.expected = removes_links(d);
 	if (r.expected)
 		reaper_expect(a->reaper, 1);
+	hold_prepare(a, d);
 	pthread_mutex_lock(&a->turn);
 	if (rc == 0) {
 		rc = run_all(&r);
@@ -755,6 +720,8 @@ int applier_run(struct applier *a, const struct plan_diff *d, struct cnm_error *
 			announce(&r, w);
 	}
 	pthread_mutex_unlock(&a->turn);
+	if (rc == 0)
+		hold_finish(a, d, false);
 	if (r.expected)
 		reaper_expect(a->reaper, -1);
 	run_done(&r);
@@ -770,5 +737,6 @@ unsigned applier_repair(struct applier *a, const struct plan_diff *d, struct cnm
 	if (run_init(&r, a, d, true, err ? err : &own) == 0)
 		failed = run_each(&r);
 	run_done(&r);
+	hold_finish(a, d, true);
 	return failed;
 }

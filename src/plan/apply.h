@@ -22,6 +22,7 @@
 #define PLAN_APPLY_H
 
 #include "kernel/fdkeep.h"
+#include "kernel/link_counters.h"
 #include "plan/plan.h"
 #include "resolver/resolver.h"
 
@@ -31,7 +32,9 @@ struct applier_options {
 	const char *instance; /* kept by the caller as long as the applier */
 	const char *netns_dir, *run_dir;
 	unsigned pool_size;
-	struct fdkeep *fdkeep;     /* where DNS sockets are kept; borrowed */
+	struct fdkeep *fdkeep;         /* where DNS sockets are kept; borrowed */
+	void (*keep_again)(void *arg); /* the keeper was lost: put what others keep; or NULL */
+	void *arg;
 	struct resolver *resolver; /* borrowed */
 };
 
@@ -102,6 +105,13 @@ int applier_host_routes(struct applier *a, int family, struct cnm_prefix *ret, u
 /* What is there of a link on the host: 0, -ENODEV (err untouched), or another failure. */
 int applier_host_link(struct applier *a, const char *name, bool *ret_is_bridge, bool *ret_is_ours,
 		      struct cnm_error *err);
+/* The smallest MTU of the links that a default route leads over; 0: there is none. */
+int applier_uplink_mtu(struct applier *a, unsigned *ret, struct cnm_error *err);
+/* Of a link of the host. -ENODEV: err untouched. */
+int applier_link_counters(struct applier *a, const char *name, struct link_counters *ret,
+			  struct cnm_error *err);
+/* How many connections the elements of a plan, which has nothing else, counted: ret[p->n]. */
+int applier_count(struct applier *a, const struct plan *p, uint64_t *ret, struct cnm_error *err);
 /* Port id of the firewall socket: changes by it are ours. */
 uint32_t applier_nft_portid(const struct applier *a);
 /* Name of our firewall tables. */

@@ -7,6 +7,7 @@
 
 #include "base/list.h"
 #include "base/map.h"
+#include "kernel/conntrack.h"
 #include "kernel/netlink.h"
 #include "kernel/netns.h"
 #include "kernel/rtnl.h"
@@ -33,7 +34,10 @@ struct applier {
 	struct nft *nft;
 	struct netns_pool *pool;
 	struct map handles; /* sandbox id -> struct handle */
+	struct map holds;   /* owner -> struct hold: ports of the host, see apply_hold.c */
+	bool unsettled;     /* some were let go of, and the keeper was not waited for */
 	struct reaper *reaper;
+	struct flows *flows;
 };
 
 /* The handle of a sandbox with its namespace and route socket open, or NULL with err. */
@@ -65,6 +69,9 @@ struct run {
 	struct cnm_error *err;
 };
 
+/* A keeper that had to be started anew is given everything again. */
+void keep_all(struct applier *a);
+
 /* One interface of a place, by name; remembered for the run. */
 int run_ifindex(struct run *r, const char *sandbox, const char *link, int *ret);
 
@@ -90,6 +97,35 @@ int apply_link(struct run *r, size_t i);
 int apply_peer(struct run *r, size_t i);
 int apply_addr(struct run *r, size_t i);
 int apply_route(struct run *r, size_t i);
+
+/* apply_file.c */
+int apply_file(struct run *r, size_t i);
+
+/* apply_hold.c */
+int apply_hold(struct run *r, size_t i);
+/* Append what is held of w's ports to have, if anything is. */
+void hold_dump(struct applier *a, const struct plan_item *w, struct plan *have);
+/* Give every socket to a keeper that had to be started anew. */
+void hold_keep_all(struct applier *a);
+/* A run begins, without the turn: flows of ports that went before it are deleted. */
+void hold_prepare(struct applier *a, const struct plan_diff *d);
+/*
+ * A run is done: ports that it let go of are free when this returns, and the flows that its ports
+ * leave behind will be deleted. locked: the turn is held. Never fails.
+ */
+void hold_finish(struct applier *a, const struct plan_diff *d, bool locked);
+void hold_free_all(struct applier *a);
+
+/* hold_flows.c */
+struct flows;
+int flows_new(struct flows **ret, struct cnm_error *err);
+/* Does first what was asked of it. */
+void flows_free(struct flows *f);
+/* Delete, soon, the flows that the ports of a difference leave behind. */
+void flows_delete(struct flows *f, const struct plan_diff *d);
+/* Until nothing that was asked can meet flows of these ports, or at all. Without the turn. */
+void flows_wait(struct flows *f, const struct plan_item *hold);
+void flows_wait_all(struct flows *f);
 
 /* reaper.c */
 struct reaper;

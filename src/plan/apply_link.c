@@ -3,11 +3,14 @@
  * Links, the ends of veths inside sandboxes, addresses and routes: from plan items to messages.
  */
 #include <errno.h>
+#include <net/ethernet.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
 
 #include "plan/apply_internal.h"
+
+#define IPV6_MIN_MTU 1280
 
 static void alias_of(const struct run *r, const struct plan_item *i, char buf[static 128])
 {
@@ -48,6 +51,12 @@ int run_ifindex(struct run *r, const char *sandbox, const char *link, int *ret)
 
 /* ---- links */
 
+/* With a smaller MTU the kernel has no IPv6 on a link at all, nor a setting of it. */
+static bool may_have_ipv6(unsigned mtu)
+{
+	return !mtu || mtu >= IPV6_MIN_MTU;
+}
+
 static void new_bridge(struct run *r, const struct plan_item *w)
 {
 	rtnl_put_new_link(&r->batch, &(struct rtnl_new_link){
@@ -57,7 +66,7 @@ static void new_bridge(struct run *r, const struct plan_item *w)
 					     .mtu = w->link.mtu,
 					     .group = r->a->group,
 					     .up = true,
-					     .no_addrgen = true,
+					     .no_addrgen = may_have_ipv6(w->link.mtu),
 				     });
 }
 
@@ -71,7 +80,7 @@ static void new_veth(struct run *r, const struct plan_item *w, int master, int n
 					     .group = r->a->group,
 					     .master = master,
 					     .up = true,
-					     .no_addrgen = true,
+					     .no_addrgen = may_have_ipv6(w->link.mtu),
 					     .peer_name = w->link.peer,
 					     .peer_ns = ns,
 					     .peer_mac = w->link.peer_mac,
@@ -84,7 +93,7 @@ static int link_add(struct run *r, size_t i)
 	bool veth = w->link.type == PLAN_VETH;
 	struct handle *h = veth ? handle_open(r->a, w->link.peer_sandbox, r->err) : NULL;
 	char alias[128];
-	int master = 0, rc;
+	int master = 0, ifindex, rc;
 
 	if (veth && !h)
 		return -ENOENT;
@@ -99,21 +108,42 @@ static int link_add(struct run *r, size_t i)
 		new_bridge(r, w);
 	/* It must be ours before its name is used: a batch goes on after EEXIST. */
 	if ((rc = run_mark(r, i)) < 0 || (rc = run_flush(r)) < 0 ||
+	    (w->link.hairpin && (rc = run_ifindex(r, "", w->link.name, &ifindex)) < 0) ||
 	    (rc = run_target(r, r->a->rtnl)) < 0)
 		return rc;
 	alias_of(r, w, alias);
 	rtnl_put_set_link(&r->batch,
 			  &(struct rtnl_set_link){ .name = w->link.name, .alias = alias });
+	if (w->link.hairpin)
+		rtnl_put_port(&r->batch, ifindex, true, false);
 	return 0;
 }
 
-static int link_change(struct run *r, const struct plan_item *w)
+/* A MAC that is there is not set again: that would make the kernel forget the link's neighbours. */
+static struct cnm_mac changed_mac(const struct cnm_mac *have, const struct cnm_mac *want)
 {
+	return mac_eq(have, want) ? (struct cnm_mac){ 0 } : *want;
+}
+
+/*
+ * By a message of its own and first: whether the link can have IPv6 depends on it. None wanted any
+ * more: what the kernel gives new links.
+ */
+static void put_mtu(struct run *r, int ifindex, unsigned have, unsigned want)
+{
+	if (have != want)
+		rtnl_put_set_link(&r->batch,
+				  &(struct rtnl_set_link){ .ifindex = ifindex,
+							   .mtu = want ? want : ETHERMTU });
+}
+
+static int link_change(struct run *r, const struct plan_op *op)
+{
+	const struct plan_item *w = op->want;
 	struct rtnl_set_link set = {
-		.mac = w->link.mac,
-		.mtu = w->link.mtu,
+		.mac = changed_mac(&op->have->link.mac, &w->link.mac),
 		.up = 1,
-		.no_addrgen = true,
+		.no_addrgen = may_have_ipv6(w->link.mtu),
 		.set_bridge = w->link.type == PLAN_BRIDGE,
 		.set_group = true,
 		.group = r->a->group,
@@ -132,7 +162,10 @@ static int link_change(struct run *r, const struct plan_item *w)
 		return rc;
 	alias_of(r, w, alias);
 	set.alias = alias;
+	put_mtu(r, set.ifindex, op->have->link.mtu, w->link.mtu);
 	rtnl_put_set_link(&r->batch, &set);
+	if (set.master)
+		rtnl_put_port(&r->batch, set.ifindex, w->link.hairpin, false);
 	return 0;
 }
 
@@ -172,7 +205,7 @@ int apply_link(struct run *r, size_t i)
 	if (op->action == PLAN_ADD)
 		rc = link_add(r, i);
 	else
-		rc = is_broken(op->have) ? link_renew(r, i) : link_change(r, op->want);
+		rc = is_broken(op->have) ? link_renew(r, i) : link_change(r, op);
 	return rc < 0 ? rc : run_mark(r, i);
 }
 
@@ -202,7 +235,7 @@ static int forward_at_once(struct run *r, const struct plan_item *peer)
 
 int apply_peer(struct run *r, size_t i)
 {
-	const struct plan_item *w = r->d->ops[i].want;
+	const struct plan_item *w = r->d->ops[i].want, *have = r->d->ops[i].have;
 	struct rtnl_set_link set = { .arp_notify = 1 };
 	char alias[128];
 	int rc;
@@ -217,10 +250,13 @@ int apply_peer(struct run *r, size_t i)
 		return rc;
 	alias_of(r, w, alias);
 	set.alias = alias;
-	set.mtu = w->peer.mtu;
-	set.no_addrgen = w->peer.no_ipv6;
-	if (r->d->ops[i].action == PLAN_CHANGE)
-		set.mac = w->peer.mac;
+	set.no_addrgen = w->peer.no_ipv6 && may_have_ipv6(w->peer.mtu);
+	if (have) {
+		set.mac = changed_mac(&have->peer.mac, &w->peer.mac);
+		put_mtu(r, set.ifindex, have->peer.mtu, w->peer.mtu);
+	} else {
+		set.mtu = w->peer.mtu;
+	}
 	rtnl_put_set_link(&r->batch, &set);
 	/* Up by a message of its own: within one, the kernel does it before the address mode. */
 	rtnl_put_set_link(&r->batch, &(struct rtnl_set_link){ .ifindex = set.ifindex, .up = 1 });

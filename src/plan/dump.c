@@ -187,6 +187,7 @@ static void deviate(const struct dump *d, struct plan_item *i, const struct plan
 		i->link.mtu = l->mtu;
 	if (l->group != d->a->group || !l->up)
 		differ(i, w, l);
+	i->link.hairpin = l->port_hairpin;
 	if (i->link.master[0] && !d->place[0] && (!master || !streq(master->name, i->link.master)))
 		i->link.master[0] = 0;
 }
@@ -376,6 +377,9 @@ static int dump_item(struct dump *d, const struct plan_item *w, struct cnm_error
 		return 0;
 	case PLAN_DNS:
 		dump_dns(d, w);
+		return 0;
+	case PLAN_HOLD:
+		hold_dump(d->a, w, d->have);
 		return 0;
 	case PLAN_ELEM:  /* dumped as a whole */
 	case PLAN_ROUTE: /* likewise */

@@ -5,6 +5,7 @@
 #include "plan/plan.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,6 +23,9 @@ static void item_release(struct plan_item *i)
 	case PLAN_NETNS:
 		free(i->netns.name);
 		free(i->netns.source);
+		break;
+	case PLAN_HOLD:
+		free(i->hold.ports);
 		break;
 	case PLAN_ELEM:
 	case PLAN_LINK:
@@ -137,6 +141,98 @@ void plan_add_elem(struct plan *p, const char *owner, const char *set, const cha
 	str_copy(e->key[0].ifname, sizeof(e->key[0].ifname), ifname);
 }
 
+/* In the order of the set's types. A port is one argument, or first and last. */
+static void elem_value(struct nft_value *v, enum nft_type type, bool interval, va_list *args)
+{
+	v->type = type;
+	switch (type) {
+	case NFT_T_IFNAME:
+		str_copy(v->ifname, sizeof(v->ifname), va_arg(*args, const char *));
+		break;
+	case NFT_T_IP4:
+	case NFT_T_IP6:
+	case NFT_T_ND:
+		v->ip = *va_arg(*args, const struct cnm_ip *);
+		break;
+	case NFT_T_ETHER:
+		v->mac = *va_arg(*args, const struct cnm_mac *);
+		break;
+	case NFT_T_NFPROTO:
+	case NFT_T_PROTO:
+		v->proto = (uint8_t)va_arg(*args, int);
+		break;
+	case NFT_T_PORT:
+		v->port.first = (uint16_t)va_arg(*args, int);
+		v->port.last = interval ? (uint16_t)va_arg(*args, int) : v->port.first;
+		break;
+	case NFT_T_VERDICT:
+		str_copy(v->verdict, sizeof(v->verdict), va_arg(*args, const char *));
+		break;
+	case NFT_T_NONE:
+		break;
+	}
+}
+
+void plan_add_elemf(struct plan *p, const char *owner, const char *set, ...)
+{
+	const struct nft_set *types = nft_set_by_name(set);
+	struct nft_elem *e = plan_add_elem_raw(p, owner, set);
+	va_list args;
+
+	if (!e)
+		return;
+	va_start(args, set);
+	for (unsigned i = 0; i < NFT_MAX_KEY; i++)
+		elem_value(&e->key[i], types->key[i], types->interval, &args);
+	for (unsigned i = 0; i < NFT_MAX_DATA; i++)
+		elem_value(&e->data[i], types->data[i], false, &args);
+	va_end(args);
+}
+
+static int compare_ports(const void *a, const void *b)
+{
+	const struct hostports *x = a, *y = b;
+	int c = x->proto != y->proto ? x->proto - y->proto : ip_cmp(&x->ip, &y->ip);
+
+	return c ? c : x->first != y->first ? x->first - y->first : x->last - y->last;
+}
+
+/* Sorted and joined, so that the same ports are the same text. Returns how many runs there are. */
+static size_t join_ports(struct hostports *p, size_t n)
+{
+	size_t k = 0;
+
+	qsort(p, n, sizeof(*p), compare_ports);
+	for (size_t i = 1; i < n; i++) {
+		if (p[i].proto == p[k].proto && ip_eq(&p[i].ip, &p[k].ip) &&
+		    p[i].first <= p[k].last + 1) {
+			if (p[i].last > p[k].last)
+				p[k].last = p[i].last;
+		} else {
+			p[++k] = p[i];
+		}
+	}
+	return n ? k + 1 : 0;
+}
+
+void plan_add_hold(struct plan *p, const char *owner, const struct hostports *ports, size_t n,
+		   const struct cnm_ip targets[2])
+{
+	struct plan_item *i = plan_add(p, PLAN_HOLD, NULL, owner);
+
+	if (!i)
+		return;
+	i->hold.ports = calloc(n + 1, sizeof(*ports));
+	if (!i->hold.ports) {
+		plan_spoil(p);
+		return;
+	}
+	if (n)
+		memcpy(i->hold.ports, ports, n * sizeof(*ports));
+	i->hold.n = join_ports(i->hold.ports, n);
+	memcpy(i->hold.targets, targets, sizeof(i->hold.targets));
+}
+
 void plan_move(struct plan *dst, struct plan *src)
 {
 	dst->failed |= src->failed;
@@ -154,8 +250,8 @@ void plan_move(struct plan *dst, struct plan *src)
 
 const char *plan_kind_name(enum plan_kind kind)
 {
-	static const char *const names[] = { "netns",  "file", "element", "link", "peer",
-					     "sysctl", "addr", "route",   "dns" };
+	static const char *const names[] = { "netns", "file",   "ports", "element", "link",
+					     "peer",  "sysctl", "addr",  "route",   "dns" };
 	_Static_assert(sizeof(names) / sizeof(*names) == PLAN_N_KINDS, "one a kind");
 
 	return names[kind];
@@ -173,6 +269,9 @@ void plan_item_key(const struct plan_item *i, struct strbuf *b)
 		break;
 	case PLAN_FILE:
 		strbuf_add(b, i->file.path);
+		break;
+	case PLAN_HOLD:
+		strbuf_add(b, i->owner);
 		break;
 	case PLAN_ELEM:
 		strbuf_addf(b, "%s { ", i->elem.set);
@@ -245,9 +344,34 @@ static void link_attrs(const struct plan_link *l, struct strbuf *b)
 		strbuf_addf(b, " mtu %u", l->mtu);
 	if (l->master[0])
 		strbuf_addf(b, " port of %s", l->master);
+	if (l->hairpin)
+		strbuf_add(b, " hairpin");
 	if (l->type == PLAN_VETH)
 		strbuf_addf(b, " to %s in sandbox %.12s", l->peer, l->peer_sandbox);
 	strbuf_add(b, " up");
+}
+
+/* "tcp 0.0.0.0:80, udp [::]:5000-5010 to 172.18.0.2 fd00::2" */
+static void hold_attrs(const struct plan_item *i, struct strbuf *b)
+{
+	const char *to = "to ";
+	char ip[IP_STR];
+
+	for (size_t k = 0; k < i->hold.n; k++) {
+		const struct hostports *p = &i->hold.ports[k];
+		bool is6 = ip_bits(&p->ip) == 128;
+
+		strbuf_addf(b, "%s%s %s%s%s:%u", k ? ", " : "", hostports_proto_name(p->proto),
+			    is6 ? "[" : "", ip_format(&p->ip, ip), is6 ? "]" : "", p->first);
+		if (p->last != p->first)
+			strbuf_addf(b, "-%u", p->last);
+	}
+	for (unsigned f = 0; f < 2; f++) {
+		if (!ip_is_set(&i->hold.targets[f]))
+			continue;
+		strbuf_addf(b, " %s%s", to, ip_format(&i->hold.targets[f], ip));
+		to = "";
+	}
 }
 
 void plan_item_attrs(const struct plan_item *i, struct strbuf *b)
@@ -260,6 +384,9 @@ void plan_item_attrs(const struct plan_item *i, struct strbuf *b)
 		break;
 	case PLAN_FILE:
 		content_digest(i->file.content, b);
+		break;
+	case PLAN_HOLD:
+		hold_attrs(i, b);
 		break;
 	case PLAN_ELEM:
 		nft_elem_data_text(&i->elem, b);

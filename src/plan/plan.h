@@ -24,11 +24,13 @@
 #include "base/addr.h"
 #include "base/id.h"
 #include "base/str.h"
+#include "kernel/hostports.h"
 #include "kernel/nft.h"
 
 enum plan_kind {
 	PLAN_NETNS,  /* a sandbox's namespace, pinned under its name */
 	PLAN_FILE,   /* a file with this content */
+	PLAN_HOLD,   /* ports of the host, held for a sandbox; its flows go with them */
 	PLAN_ELEM,   /* an element of the fixed firewall ruleset */
 	PLAN_LINK,   /* a link on the host; a veth brings its other end with it */
 	PLAN_PEER,   /* the end of a veth inside a sandbox */
@@ -51,7 +53,11 @@ struct plan_link {
 	char peer[IFNAMSIZ];        /* veth: name of the other end ... */
 	char peer_sandbox[ID_SIZE]; /* ... and the sandbox it is born in */
 	struct cnm_mac peer_mac;
+	bool hairpin; /* veth on a bridge: what comes from it may go back to it */
 };
+
+/* More ports than this of one sandbox, in a family, are not held but only looked at. */
+#define PLAN_HOLD_MAX 100
 
 struct plan_item {
 	enum plan_kind kind;
@@ -81,6 +87,19 @@ struct plan_item {
 			char *path, *value; /* path relative to /proc/sys */
 		} sysctl;
 		struct nft_elem elem;
+		/*
+		 * One item an owner, on the host; its ports are sorted and joined. Adding it takes
+		 * them (or, of more than PLAN_HOLD_MAX, checks that no process listens there);
+		 * removing it frees them before the run is over. Flows that bypass or outlive the
+		 * translation are deleted as soon as all of the run is done, by a thread: when it
+		 * came, UDP flows to these ports that are not translated; when it went or changed,
+		 * those that lead to addresses or through ports that it no longer has.
+		 */
+		struct {
+			struct hostports *ports;
+			size_t n;
+			struct cnm_ip targets[2]; /* the sandbox's addresses, IPv4 and IPv6 */
+		} hold;
 		struct {
 			char *path, *content;
 		} file;
@@ -115,6 +134,16 @@ void plan_add_file(struct plan *p, const char *sandbox, const char *owner, const
 		   char *content /* taken */);
 void plan_add_elem(struct plan *p, const char *owner, const char *set, const char *ifname);
 struct nft_elem *plan_add_elem_raw(struct plan *p, const char *owner, const char *set);
+/*
+ * An element by its fields, for all sets: the types come from the set, the values in the order of
+ * its key and data: NFT_T_IFNAME const char *, NFT_T_IP4, _IP6, _ND const struct cnm_ip *, _ETHER
+ * const struct cnm_mac *, _PROTO and _NFPROTO int, _PORT int (in a set of intervals int, int),
+ * _VERDICT const char *.
+ */
+void plan_add_elemf(struct plan *p, const char *owner, const char *set, ...);
+/* ports is copied. */
+void plan_add_hold(struct plan *p, const char *owner, const struct hostports *ports, size_t n,
+		   const struct cnm_ip targets[2]);
 /* Move all of src to the end of dst. */
 void plan_move(struct plan *dst, struct plan *src);
 

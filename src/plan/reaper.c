@@ -21,6 +21,7 @@
 #define ANNOUNCE_DELAY_NS 50000000
 /* How long the first of several deletions waits for the others. */
 #define LINGER_NS 3000000
+#define AGAIN_NS  1000000ull /* until the turn is tried again for an announcement */
 
 struct job {
 	struct list node;
@@ -88,25 +89,30 @@ static void delete_all(struct reaper *r, struct list *jobs)
 	nl_batch_free(&b);
 }
 
-/* A socket of its own, so that no request waits while the kernel floods the bridge. */
-static void announce(struct reaper *r, const struct announcement *an)
+/*
+ * A socket of its own, so that no request waits while the kernel floods the bridge. False: somebody
+ * has the turn, and may be waiting for a deletion of this very thread's; try again soon.
+ */
+static bool announce(struct reaper *r, const struct announcement *an)
 {
 	struct nl_batch b = { 0 };
 	struct nl *nl = NULL;
 	struct handle *h;
 	_close_ int ns = -1;
 
-	pthread_mutex_lock(&r->a->turn);
+	if (pthread_mutex_trylock(&r->a->turn) != 0)
+		return false;
 	h = map_get(&r->a->handles, an->sandbox);
 	if (h && h->ns >= 0)
 		ns = fcntl(h->ns, F_DUPFD_CLOEXEC, 0);
 	pthread_mutex_unlock(&r->a->turn);
 	if (ns < 0 || netns_nl_open(&nl, ns, NETLINK_ROUTE, NULL) < 0)
-		return;
+		return true;
 	rtnl_put_announce(&b, an->ifindex, &an->ip);
 	nl_batch_run(nl, &b, NULL);
 	nl_batch_free(&b);
 	nl_close(nl);
+	return true;
 }
 
 /* With the lock held. */
@@ -179,14 +185,16 @@ static void do_jobs(struct reaper *r)
 
 static void do_announcement(struct reaper *r, struct announcement *an)
 {
+	bool done;
+
 	pthread_mutex_unlock(&r->lock);
-	announce(r, an);
+	done = announce(r, an);
 	pthread_mutex_lock(&r->lock);
-	if (--an->left == 0) {
+	if (done && --an->left == 0) {
 		free(an);
 		return;
 	}
-	an->due += an->ms * 1000000ull;
+	an->due = done ? an->due + an->ms * 1000000ull : clock_mono_ns() + AGAIN_NS;
 	enqueue(r, an);
 }
 

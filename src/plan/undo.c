@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "base/log.h"
 #include "plan/apply_internal.h"
 
@@ -76,25 +77,58 @@ static int read_back(struct applier *a, const struct plan *all, struct plan *hav
 	return rc;
 }
 
+static char *object_text(const struct plan_item *i)
+{
+	struct strbuf b = { 0 };
+
+	strbuf_add(&b, i->sandbox);
+	strbuf_add(&b, "|");
+	plan_item_key(i, &b);
+	return strbuf_take(&b);
+}
+
+static int note_objects(struct map *known, const struct plan *all)
+{
+	for (size_t i = 0; i < all->n; i++) {
+		char *key = object_text(&all->items[i]);
+		int rc = key ? map_add(known, key, key) : -ENOMEM;
+
+		if (rc < 0)
+			free(key);
+		if (rc == -ENOMEM)
+			return rc;
+	}
+	return 0;
+}
+
+static void forget_objects(struct map *known)
+{
+	size_t pos = 0;
+	char *key;
+
+	while ((key = map_next(known, &pos)))
+		free(key);
+	map_free(known);
+}
+
 /* Only what the run was about: not the elements, routes and links of others. */
 static int keep_known(struct plan_diff *back, const struct plan *all)
 {
-	struct plan_diff known = { 0 };
-	struct plan none = { 0 };
+	_cleanup_(forget_objects) struct map known = { 0 };
+	int rc = note_objects(&known, all);
 	size_t n = 0;
-	int rc = plan_diff(&none, all, &known); /* one ADD an item */
 
-	for (size_t i = 0; rc == 0 && i < back->n; i++)
-		for (size_t k = 0; k < known.n; k++)
-			if (plan_same_object(back->ops[i].want ? back->ops[i].want
-							       : back->ops[i].have,
-					     known.ops[k].want)) {
-				back->ops[n++] = back->ops[i];
-				break;
-			}
+	for (size_t i = 0; i < back->n && rc == 0; i++) {
+		const struct plan_op *op = &back->ops[i];
+		_free_ char *key = object_text(op->want ? op->want : op->have);
+
+		if (!key)
+			rc = -ENOMEM;
+		else if (map_get(&known, key))
+			back->ops[n++] = *op;
+	}
 	if (rc == 0)
 		back->n = n;
-	plan_diff_free(&known);
 	return rc;
 }
 

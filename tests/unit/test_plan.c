@@ -4,6 +4,7 @@
  * on texts alone, and must lead from the one to the other.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,11 +114,22 @@ static void add_same(struct plan *p, const char *bridge)
 	strcpy(e->data[0].verdict, "accept");
 }
 
+/* TCP at 0.0.0.0, and UDP at :: one lower, to 172.18.0.2. */
+static void add_hold(struct plan *p, uint16_t port)
+{
+	const struct hostports ports[] = { { IPPROTO_UDP, ip("::"), port - 1, port - 1 },
+					   { IPPROTO_TCP, ip("0.0.0.0"), port, port } };
+	const struct cnm_ip targets[2] = { ip("172.18.0.2") };
+
+	plan_add_hold(p, SB, ports, 2, targets);
+}
+
 /* One of each kind. */
 static void build_all(struct plan *p)
 {
 	add_netns(p, "con1", "new");
 	plan_add_file(p, SB, SB, "/run/x/hosts", strdup("127.0.0.1\tlocalhost\n"));
+	add_hold(p, 80);
 	plan_add_elem(p, NET, "brs", "br-1");
 	add_same(p, "br-1");
 	add_bridge(p, "br-1", 0);
@@ -163,6 +175,7 @@ static void test_text(void **state)
 	expect_text(&p,
 		    "sandbox aaaaaaaaaaaa: netns con1: new\n"
 		    "sandbox aaaaaaaaaaaa: file /run/x/hosts: 20 bytes, digest 74f31c5c171153e0\n"
+		    "host: ports " SB ": tcp 0.0.0.0:80, udp [::]:79 to 172.18.0.2\n"
 		    "host: element brs { br-1 }\n"
 		    "host: element same { br-1 . br-1 }: accept\n"
 		    "host: link br-1: bridge mac 02:00:00:00:00:01 up\n"
@@ -273,6 +286,10 @@ static void test_what_is_compared(void **state)
 		case PLAN_FILE:
 			i->file.content[0] = '7';
 			break;
+		case PLAN_HOLD:
+			strcpy(i->owner, SB); /* whose they are is their key */
+			i->hold.targets[1] = ip("fd00::2");
+			break;
 		case PLAN_ELEM:
 			if (i->elem.data[0].type == NFT_T_VERDICT)
 				strcpy(i->elem.data[0].verdict, "drop");
@@ -302,6 +319,68 @@ static void test_what_is_compared(void **state)
 		assert_int_equal(d.n, changes);
 		assert_true(!changes || d.ops[0].action == PLAN_CHANGE);
 	}
+}
+
+/* The same ports are the same text, in whatever order and pieces they are given. */
+static void test_ports_are_joined(void **state)
+{
+	static const struct cnm_ip none[2];
+	struct hostports ports[] = {
+		{ IPPROTO_UDP, ip("0.0.0.0"), 90, 91 },    { IPPROTO_TCP, ip("::"), 80, 80 },
+		{ IPPROTO_TCP, ip("0.0.0.0"), 82, 65535 }, { IPPROTO_TCP, ip("0.0.0.0"), 80, 80 },
+		{ IPPROTO_TCP, ip("0.0.0.0"), 85, 90 },    { IPPROTO_TCP, ip("127.0.0.1"), 81, 81 },
+		{ IPPROTO_UDP, ip("0.0.0.0"), 92, 95 },    { IPPROTO_UDP, ip("0.0.0.0"), 91, 93 },
+	};
+	const size_t n = ARRAY_LEN(ports);
+
+	rng_seed();
+	for (unsigned round = 0; round < 100; round++) {
+		_plan_ struct plan p = { 0 };
+
+		for (size_t i = n - 1; i > 0; i--) {
+			size_t k = rng((uint32_t)i + 1);
+			struct hostports x = ports[i];
+
+			ports[i] = ports[k];
+			ports[k] = x;
+		}
+		plan_add_hold(&p, SB, ports, n, none);
+		expect_text(&p, "host: ports " SB ": tcp 0.0.0.0:80, tcp 0.0.0.0:82-65535, tcp "
+				"127.0.0.1:81, tcp [::]:80, udp 0.0.0.0:90-95\n");
+	}
+}
+
+static void test_hairpin_is_compared(void **state)
+{
+	_plan_ struct plan have = { 0 }, want = { 0 };
+
+	add_veth(&have, "veth0000000", "br-1");
+	add_veth(&want, "veth0000000", "br-1");
+	want.items[0].link.hairpin = true;
+	expect_diff(&have, &want,
+		    "~ host: link veth0000000: veth port of br-1 hairpin to eth0 in sandbox "
+		    "aaaaaaaaaaaa up\n");
+}
+
+/* An element of every set by its fields has the types of the set. */
+static void test_elements_by_fields(void **state)
+{
+	const struct cnm_ip a = ip("172.18.0.2"), b = ip("fd00::2");
+	const struct cnm_mac m = mac("02:00:00:00:00:01");
+	_plan_ struct plan p = { 0 };
+
+	plan_add_elemf(&p, NET, "same", "br-1", "br-2", "goto noicc");
+	plan_add_elemf(&p, NET, "routed", "br-1", AF_INET6);
+	plan_add_elemf(&p, NET, "snat6", "br-1", &b);
+	plan_add_elemf(&p, NET, "pub4", &a, IPPROTO_TCP, 65535, &a, 1);
+	plan_add_elemf(&p, NET, "range6any", IPPROTO_UDP, 1, 65535, &b);
+	plan_add_elemf(&p, NET, "src6", "veth0", &m, &b);
+	expect_text(&p, "host: element same { br-1 . br-2 }: goto noicc\n"
+			"host: element routed { br-1 . ipv6 }\n"
+			"host: element snat6 { br-1 }: fd00::2\n"
+			"host: element pub4 { 172.18.0.2 . tcp . 65535 }: 172.18.0.2 . 1\n"
+			"host: element range6any { udp . 1-65535 }: fd00::2\n"
+			"host: element src6 { veth0 . 02:00:00:00:00:01 . fd00::2 }\n");
 }
 
 static void test_place_is_part_of_the_key(void **state)
@@ -460,7 +539,7 @@ static void add_random_item(struct plan *p)
 
 	snprintf(name, sizeof(name), "x%u", rng(6));
 	snprintf(value, sizeof(value), "%u", rng(3));
-	switch (rng(8)) {
+	switch (rng(9)) {
 	case 0:
 		add_bridge(p, name, rng(3) * 100);
 		break;
@@ -484,6 +563,9 @@ static void add_random_item(struct plan *p)
 		break;
 	case 7:
 		add_netns(p, name, value);
+		break;
+	case 8:
+		add_hold(p, (uint16_t)(80 + rng(3)));
 		break;
 	}
 }
@@ -525,6 +607,9 @@ int main(void)
 		cmocka_unit_test(test_removals_come_first_and_backwards),
 		cmocka_unit_test(test_change_keeps_its_place),
 		cmocka_unit_test(test_what_is_compared),
+		cmocka_unit_test(test_ports_are_joined),
+		cmocka_unit_test(test_hairpin_is_compared),
+		cmocka_unit_test(test_elements_by_fields),
 		cmocka_unit_test(test_place_is_part_of_the_key),
 		cmocka_unit_test(test_duplicates),
 		cmocka_unit_test(test_move),
