@@ -308,6 +308,12 @@ static void finish_body(struct conn *c)
 	answer_ready(c);
 }
 
+/* A handler that goes on beside its stream finishes it, unless it would go on for ever. */
+static bool ends_on_stop(const struct http_stream *s)
+{
+	return !s->started || s->options.endless;
+}
+
 static void start_streaming(struct conn *c)
 {
 	struct http_stream *s = c->x.stream;
@@ -315,7 +321,7 @@ static void start_streaming(struct conn *c)
 	server_clear_deadline(c);
 	if (s->options.end_ns)
 		server_set_deadline_at(c, s->options.end_ns);
-	if (c->server->stopping && !s->started)
+	if (c->server->stopping && ends_on_stop(s))
 		http_stream_end(s);
 	c->state = CONN_STREAMING;
 }
@@ -586,7 +592,7 @@ void conn_on_stop(struct conn *c)
 	if (c->state == CONN_READING) {
 		conn_close(c);
 	} else if (c->state == CONN_STREAMING) {
-		if (!c->x.stream->started)
+		if (ends_on_stop(c->x.stream))
 			http_stream_end(c->x.stream);
 		conn_go(c);
 	} else if (c->state == CONN_PIPING) {

@@ -95,6 +95,9 @@ struct http_stream_options {
 	 */
 	void (*closed)(void *arg);
 	void *arg;
+	/* Also a handler that goes on beside it ends soon after closed(): a server that stops need
+	 * not let it finish. */
+	bool endless;
 };
 
 /*
