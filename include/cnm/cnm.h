@@ -160,7 +160,10 @@ struct cnm_endpoint_config {
 	size_t n_aliases;
 	const struct cnm_kv *driver_opts;
 	size_t n_driver_opts;
-	int gw_priority; /* higher is preferred as default gateway; default 0 */
+	int gw_priority;            /* higher is preferred as default gateway; default 0 */
+	const struct cnm_kv *links; /* sandbox, and what it is called here: reached at the ports it
+				       exposes even where the network keeps its sandboxes apart */
+	size_t n_links;
 };
 
 /* Reserve name and addresses in a network; no sandbox yet. Survives leave and reboot. */
@@ -188,6 +191,21 @@ struct cnm_attachment {
 	struct cnm_endpoint_config endpoint;
 };
 
+/*
+ * Publish ports of a sandbox on the host. As many host ports as first..last, or none (0, 0: chosen
+ * when the sandbox is made), or more if that is one port (the first free one is taken).
+ */
+struct cnm_publish {
+	const char *protocol; /* "tcp", "udp", "sctp"; default tcp */
+	const char *host_ip;  /* default: the network's, or all addresses of both families */
+	unsigned host_first, host_last;
+	unsigned first, last; /* of the sandbox */
+};
+struct cnm_port_range {
+	const char *protocol;
+	unsigned first, last;
+};
+
 struct cnm_sandbox_config {
 	const char *id;                        /* 64 hex digits; default: chosen */
 	const char *name;                      /* required; [a-zA-Z0-9][a-zA-Z0-9_.-]* */
@@ -205,6 +223,12 @@ struct cnm_sandbox_config {
 	 * its endpoint.
 	 */
 	bool declared;
+	const struct cnm_publish *publish;
+	size_t n_publish;
+	const struct cnm_port_range *exposed; /* it listens there: for links */
+	size_t n_exposed;
+	/* Nothing in it has NET_ADMIN: networks hold it to its own MAC and addresses. */
+	bool confined;
 };
 
 int cnm_sandbox_create(struct cnm_engine *engine, const struct cnm_sandbox_config *config,
@@ -222,7 +246,10 @@ int cnm_sandbox_rename(struct cnm_engine *engine, const char *ref, const char *n
 		       struct cnm_error *err);
 /*
  * {"Id","Name","Hostname","Created","State","Declared","Adopted","NetnsPath","HostsPath","ResolvConfPath",
- *  "HostnamePath","Labels","Networks":{name: EndpointSettings},"Gateway4","Gateway6"}
+ *  "HostnamePath","Labels","Networks":{name: EndpointSettings},"Gateway4","Gateway6","Confined",
+ *  "Publish":[{"Protocol","HostIp","HostFirst","HostLast","First","Last"}],
+ *  "Ports":[the same, as it is now: one an address of the host, none while stopped],
+ *  "Exposed":[{"Protocol","First","Last"}]}
  */
 int cnm_sandbox_inspect(struct cnm_engine *engine, const char *ref, char **ret_json,
 			struct cnm_error *err);
@@ -237,6 +264,37 @@ int cnm_network_connect(struct cnm_engine *engine, const char *network, const ch
  */
 int cnm_network_disconnect(struct cnm_engine *engine, const char *network, const char *sandbox,
 			   bool force, struct cnm_dry_run *dry, struct cnm_error *err);
+
+/* ------------------------------------------------------------------------------- questions */
+
+/*
+ * A flow of packets. from and to: a sandbox, "host", or an address. port 0: any packet at all,
+ * which is asked with an ICMP echo request.
+ */
+struct cnm_flow {
+	const char *from, *to;
+	const char *protocol; /* "tcp" or "udp", when there is a port */
+	unsigned port;
+};
+/*
+ * Would it arrive, and why or why not: from the model and the plans alone. JSON:
+ * {"Reachable":bool,"Reason":"no: con1 is on backend, con3 on frontend, and they share no network",
+ *  "Fix":"cnm network connect backend con3" or "","Path":["backend",...],
+ *  "Probe":{"Result":"answered|refused|silent|unreachable|none","Text"}}
+ * With probe set a packet is sent where that can be done (from a sandbox or the host, to a sandbox
+ * or the host), and what came back is told; "refused" reached its target, too.
+ */
+int cnm_why(struct cnm_engine *engine, const struct cnm_flow *flow, bool probe, char **ret_json,
+	    struct cnm_error *err);
+/*
+ * Follow the packets of a flow through the firewall, both ways, for this long or until deliver
+ * returns negative. Each step is a line of JSON: {"Time","Packet":n,"Table","Chain","Rule":text,
+ * "Verdict":"accept|drop|continue|jump CHAIN|...","In","Out","From","To","Text":sentence}. The
+ * first line (packet 0) says that the trace has begun. deliver is called with NULL while there is
+ * nothing to tell, so that it can end the trace.
+ */
+int cnm_trace(struct cnm_engine *engine, const struct cnm_flow *flow, unsigned seconds,
+	      int (*deliver)(const char *json, void *arg), void *arg, struct cnm_error *err);
 
 /* ------------------------------------------------------------------------------- events */
 

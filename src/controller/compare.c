@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "controller/ports.h"
 
 #define MINUTE 60000000000ull
 
@@ -60,6 +61,7 @@ static void want_host(const struct cnm_engine *e, struct plan *want, struct plan
 {
 	const struct network *n;
 	const struct endpoint *ep;
+	const struct sandbox *sb;
 
 	plan_host(e, want);
 	list_for_each (n, &e->model.networks, node) {
@@ -72,6 +74,14 @@ static void want_host(const struct cnm_engine *e, struct plan *want, struct plan
 			if (ep->sandbox && n->driver->endpoint_plan)
 				n->driver->endpoint_plan(ep, &e->env, ready ? want : ignore);
 		}
+	}
+	list_for_each (sb, &e->model.sandboxes, node) {
+		struct plan *p = sb->state == OBJ_READY && !sb->busy ? want : ignore;
+
+		if (sb->stopped)
+			continue;
+		plan_held_ports(sb, p);
+		plan_ports(sb, p);
 	}
 }
 

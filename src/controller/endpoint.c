@@ -15,6 +15,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "controller/engine.h"
+#include "controller/ports.h"
 
 /* Lock held: the names that an endpoint of this network could get, into ret. */
 static void list_candidates(const struct network *n, const struct sandbox *sb, const char *forced,
@@ -90,6 +91,13 @@ static void mark_ready(struct cnm_engine *e, const struct endpoint *ep)
 	store_commit(e->store, tx, STORE_NORMAL, NULL);
 }
 
+/* Which ports of the host a sandbox has may follow from its endpoints. */
+static void put_ports(struct store_tx **tx, const struct sandbox *sb)
+{
+	if (sb->n_ports)
+		tx_put_sandbox(tx, sb, STORE_READY, false);
+}
+
 /* ---- connect */
 
 /*
@@ -105,6 +113,7 @@ static int carry_out_join(struct cnm_engine *e, struct endpoint *ep, struct chan
 
 	tx_put_endpoint(&ready, ep, STORE_READY, true);
 	tx_put_network(&ready, ep->network, STORE_READY, false);
+	put_ports(&ready, sb);
 	sb->busy = true;
 	pthread_mutex_unlock(&e->lock);
 	r = change_carry_out(e, c, enter, ready, sb->declared ? STORE_FULL : STORE_NORMAL, err);
@@ -141,6 +150,7 @@ int cnm_network_connect(struct cnm_engine *e, const char *network, const char *s
 {
 	static const struct cnm_endpoint_config plain;
 	_cleanup_(change_free) struct change c = { 0 };
+	struct ports_change ports;
 	struct ifnames taken;
 	struct endpoint *ep;
 	struct network *n;
@@ -157,10 +167,18 @@ int cnm_network_connect(struct cnm_engine *e, const char *network, const char *s
 	r = endpoint_add(e, n, sb, config ? config : &plain, &taken, &ep, err);
 	if (r < 0)
 		return r;
+	r = ports_begin(e, sb, NULL, &ports, err);
+	if (r < 0) {
+		model_del_endpoint(&e->model, ep, false);
+		return r;
+	}
 	plan_sandbox(e, sb, &c.after);
 	r = change_prepare(&c, err);
 	if (r == 0)
 		r = dry ? change_tell(&c, dry, err) : carry_out_join(e, ep, &c, err);
+	if (r < 0)
+		ports_tell(sb, err);
+	ports_end(e, sb, &ports, r == 0 && !dry);
 	if (r < 0 || dry)
 		model_del_endpoint(&e->model, ep, false);
 	return r;
@@ -182,6 +200,8 @@ static int take_away(struct cnm_engine *e, const struct endpoint *ep, struct cha
 	int r;
 
 	store_tx_delete(gone, STORE_ENDPOINT, ep->id);
+	if (ep->sandbox)
+		put_ports(&gone, ep->sandbox);
 	r = change_carry_out(e, c, nothing, gone,
 			     ep->declared || (ep->sandbox && ep->sandbox->declared) ? STORE_FULL
 										    : STORE_NORMAL,
@@ -198,7 +218,7 @@ static int take_away(struct cnm_engine *e, const struct endpoint *ep, struct cha
 static int leave_rows(struct cnm_engine *e, struct endpoint *ep, struct change *c,
 		      struct cnm_error *err)
 {
-	struct store_tx *tx = store_tx_new(e->store);
+	struct store_tx *tx = store_tx_new(e->store), *last;
 	struct row_bufs bufs;
 	struct store_row row;
 	int r = row_endpoint(ep, STORE_READY, &bufs, &row);
@@ -210,7 +230,9 @@ static int leave_rows(struct cnm_engine *e, struct endpoint *ep, struct change *
 	row.sandbox = NULL;
 	store_tx_update(tx, &row);
 	free((char *)row.body);
-	r = change_carry_out(e, c, tx, store_tx_new(e->store), STORE_NORMAL, err);
+	last = store_tx_new(e->store);
+	put_ports(&last, ep->sandbox);
+	r = change_carry_out(e, c, tx, last, STORE_NORMAL, err);
 	if (r < 0)
 		mark_ready(e, ep);
 	return r;
@@ -224,12 +246,17 @@ static int withdraw(struct cnm_engine *e, struct endpoint *ep, bool keep, struct
 		    struct cnm_error *err)
 {
 	_cleanup_(change_free) struct change c = { 0 };
+	struct ports_change ports;
 	struct sandbox *sb = ep->sandbox;
 	int r;
 
 	if (sb)
 		plan_sandbox(e, sb, &c.before);
 	ep->state = OBJ_REMOVING;
+	if (sb && (r = ports_begin(e, sb, NULL, &ports, err)) < 0) {
+		ep->state = OBJ_READY;
+		return r;
+	}
 	if (sb)
 		plan_sandbox(e, sb, &c.after);
 	r = change_prepare(&c, err);
@@ -243,6 +270,8 @@ static int withdraw(struct cnm_engine *e, struct endpoint *ep, bool keep, struct
 		r = keep ? leave_rows(e, ep, &c, err) : take_away(e, ep, &c, err);
 		pthread_mutex_lock(&e->lock);
 	}
+	if (sb)
+		ports_end(e, sb, &ports, r == 0 && !dry);
 	if (r < 0 || dry) {
 		ep->state = OBJ_READY;
 	} else {
@@ -416,6 +445,7 @@ static int join_rows(struct cnm_engine *e, struct endpoint *ep, struct change *c
 	struct store_tx *joined = store_tx_new(e->store);
 
 	tx_put_endpoint(&joined, ep, STORE_READY, false);
+	put_ports(&joined, ep->sandbox);
 	return change_carry_out(e, c, store_tx_new(e->store), joined, STORE_NORMAL, err);
 }
 
@@ -423,6 +453,7 @@ int cnm_endpoint_join(struct cnm_engine *e, const char *ref, const char *sandbox
 		      struct cnm_dry_run *dry, struct cnm_error *err)
 {
 	_cleanup_(change_free) struct change c = { 0 };
+	struct ports_change ports;
 	struct ifnames taken;
 	struct endpoint *ep;
 	struct sandbox *sb;
@@ -443,6 +474,11 @@ int cnm_endpoint_join(struct cnm_engine *e, const char *ref, const char *sandbox
 	r = endpoint_attach(ep, sb, &taken, err);
 	if (r < 0)
 		return r;
+	r = ports_begin(e, sb, NULL, &ports, err);
+	if (r < 0) {
+		endpoint_detach(ep);
+		return r;
+	}
 	plan_sandbox(e, sb, &c.after);
 	r = change_prepare(&c, err);
 	if (r == 0 && dry)
@@ -453,6 +489,7 @@ int cnm_endpoint_join(struct cnm_engine *e, const char *ref, const char *sandbox
 		r = join_rows(e, ep, &c, err);
 		pthread_mutex_lock(&e->lock);
 	}
+	ports_end(e, sb, &ports, r == 0 && !dry);
 	if (r < 0 || dry) {
 		endpoint_detach(ep);
 	} else {

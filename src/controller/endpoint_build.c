@@ -116,8 +116,33 @@ static void check_aliases(const struct network *n, const struct cnm_endpoint_con
 	}
 }
 
-static int check_config(const struct network *n, const struct cnm_endpoint_config *c,
-			struct endpoint *ep, struct cnm_error *err)
+static void check_links(const struct cnm_engine *e, const struct network *n,
+			const struct cnm_endpoint_config *c, struct endpoint *ep,
+			struct strbuf *problems)
+{
+	for (size_t i = 0; i < c->n_links; i++) {
+		const char *ref = c->links[i].key, *alias = c->links[i].value;
+		struct sandbox *to;
+		unsigned matches;
+
+		const char *target = ref;
+
+		/* On a network with names one may link to what comes later. */
+		if (model_find_sandbox(&e->model, ref, &to, &matches) == REF_FOUND)
+			target = to->id;
+		else if (!network_is_user_defined(n))
+			return problem(problems, "invalid link: there is no container %s", ref);
+		if (!alias[0] || strlen(alias) > 253 || !str_is_printable(alias) ||
+		    strpbrk(alias, " /"))
+			problem(problems, "invalid link: \"%s\" cannot be an alias", alias);
+		else if (json_put(ep->links, alias, json_string(target)) < 0)
+			problem(problems, "out of memory");
+	}
+}
+
+static int check_config(const struct cnm_engine *e, const struct network *n,
+			const struct cnm_endpoint_config *c, struct endpoint *ep,
+			struct cnm_error *err)
 {
 	struct strbuf problems = { 0 };
 	int r = 0;
@@ -127,6 +152,7 @@ static int check_config(const struct network *n, const struct cnm_endpoint_confi
 	check_mac(c->mac, ep, &problems);
 	check_link_local(c, ep, &problems);
 	check_aliases(n, c, ep, &problems);
+	check_links(e, n, c, ep, &problems);
 	if (problems.len || problems.failed)
 		r = cnm_error_set(err, CNM_E_INVALID, "invalid endpoint settings:%s",
 				  problems.s ? problems.s : "");
@@ -228,7 +254,7 @@ int endpoint_build(struct cnm_engine *e, struct network *n, const char *name,
 	if (!ep)
 		return cnm_error_errno(err, ENOMEM, "endpoint");
 	ep->gw_priority = config->gw_priority;
-	if ((r = check_config(n, config, ep, err)) < 0 ||
+	if ((r = check_config(e, n, config, ep, err)) < 0 ||
 	    (r = check_options(e, config, ep, err)) < 0 || (r = take_addresses(n, ep, err)) < 0) {
 		endpoint_free(ep);
 		return r;

@@ -4,9 +4,11 @@
  * works.
  */
 #include "controller/engine.h"
+#include "controller/ports.h"
 
 #include <ctype.h>
 #include <errno.h>
+#include <netinet/in.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,7 +72,9 @@ static int set_options(struct cnm_engine *e, const struct cnm_options *o, struct
 		return cnm_error_errno(err, ENOMEM, "open the engine");
 	e->no_forwarding = o->no_forwarding;
 	e->forward_no_drop = o->forward_no_drop;
-	e->env = (struct driver_env){ .instance = e->instance, .model = &e->model };
+	e->env = (struct driver_env){ .instance = e->instance,
+				      .model = &e->model,
+				      .host_ipv6 = hostports_have_ipv6() };
 	e->host_resolv = read_text(e->resolv_conf);
 	e->host_hosts = read_text("/etc/hosts");
 	return check_instance(o->instance ? o->instance : e->instance, err);
@@ -114,6 +118,11 @@ static int read_identity(struct cnm_engine *e, struct cnm_error *err)
 	return r < 0 ? r : e->engine_id ? 0 : cnm_error_errno(err, ENOMEM, "engine id");
 }
 
+static void keep_again(void *arg)
+{
+	proxy_keep(((struct cnm_engine *)arg)->proxy);
+}
+
 static int open_parts(struct cnm_engine *e, const struct cnm_options *o, struct cnm_error *err)
 {
 	int r;
@@ -124,15 +133,27 @@ static int open_parts(struct cnm_engine *e, const struct cnm_options *o, struct 
 	    (r = fdkeep_open(&e->fdkeep, e->run_dir, o->keeper, err)) < 0 ||
 	    (r = resolver_start(&e->resolver, e->resolv_conf, err)) < 0)
 		return r;
-	return applier_new(
+	r = applier_new(
 		&e->applier,
 		&(struct applier_options){ .instance = e->instance,
 					   .netns_dir = e->netns_dir,
 					   .run_dir = e->run_dir,
 					   .pool_size = o->pool_size ? o->pool_size : DEFAULT_POOL,
 					   .fdkeep = e->fdkeep,
+					   .keep_again = keep_again,
+					   .arg = e,
 					   .resolver = e->resolver },
 		err);
+	if (r < 0)
+		return r;
+	reconcile_uplinks(e);
+	r = proxy_new(
+		&e->proxy,
+		&(struct proxy_options){ .fdkeep = e->fdkeep, .find = ports_find_target, .arg = e },
+		err);
+	hostports_set_own(IPPROTO_TCP, proxy_port(e->proxy, IPPROTO_TCP));
+	hostports_set_own(IPPROTO_UDP, proxy_port(e->proxy, IPPROTO_UDP));
+	return r;
 }
 
 /* The networks that are there from the first start. */
@@ -162,13 +183,18 @@ static int make_predefined(struct cnm_engine *e, struct cnm_error *err)
 /* The firewall's table has to be there before the first element. */
 static int load_ruleset(struct cnm_engine *e, struct cnm_error *err)
 {
+	struct plan p = { 0 };
 	int r;
 
 	if (!list_empty(&e->model.networks))
 		return 0; /* the first comparison does it, with every element */
+	plan_host(e, &p);
+	r = plan_check(&p, err);
 	applier_enter(e->applier);
-	r = applier_load_ruleset(e->applier, &(struct plan){ 0 }, false, err);
+	if (r == 0)
+		r = applier_load_ruleset(e->applier, &p, false, err);
 	applier_leave(e->applier);
+	plan_free(&p);
 	return r;
 }
 
@@ -176,8 +202,11 @@ static int name_is_wanted(const char *name, void *arg)
 {
 	struct cnm_engine *e = arg;
 	const char *id = str_after(name, "dns:");
+	const struct sandbox *sb;
 
-	const struct sandbox *sb = id ? map_get(&e->model.sandbox_by_id, id) : NULL;
+	if (!id)
+		id = str_after(name, "ports:");
+	sb = id ? map_get(&e->model.sandbox_by_id, id) : NULL;
 
 	return !id || (sb && !sb->stopped);
 }
@@ -215,6 +244,7 @@ void cnm_engine_close(struct cnm_engine *e)
 	if (!e)
 		return;
 	reconcile_stop(e);
+	proxy_free(e->proxy);
 	applier_free(e->applier);
 	resolver_stop(e->resolver);
 	fdkeep_close(e->fdkeep);

@@ -28,6 +28,7 @@
 #include "model/model.h"
 #include "plan/apply.h"
 #include "plan/plan.h"
+#include "proxy/proxy.h"
 #include "resolver/resolver.h"
 #include "state/store.h"
 
@@ -44,12 +45,14 @@ struct cnm_engine {
 	struct fdkeep *fdkeep;
 	struct resolver *resolver;
 	struct applier *applier;
-	struct driver_env env;
+	struct proxy *proxy;
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* an object left a transient state */
 	struct model model;
-	bool host_checked; /* the host's objects were compared since start */
+	struct driver_env env; /* mtu follows the host's uplinks */
+	struct trace *traces;  /* those that run (trace.c) */
+	bool host_checked;     /* the host's objects were compared since start */
 	bool all_checked;
 	bool pruning;
 	/* cnm turned forwarding on, for this family; decides what happens to foreign packets */
@@ -75,6 +78,9 @@ int engine_pair(struct cnm_engine *e, const char *network, const char *sandbox, 
 /* Wait for a change once: 0, or -ETIMEDOUT after the deadline (start with 0). */
 int engine_wait(struct cnm_engine *e, uint64_t *deadline);
 
+/* ---- trace.c: the elements of the traces that run. With the lock held. */
+void traces_plan(const struct cnm_engine *e, struct plan *p);
+
 /* ---- planning.c: what must exist, from the model alone. With the lock held. */
 void plan_host(const struct cnm_engine *e, struct plan *p);
 /* Does any network send packets of this family through the host? */
@@ -82,6 +88,8 @@ bool needs_forwarding(const struct cnm_engine *e, int family);
 void plan_network(const struct cnm_engine *e, const struct network *n, struct plan *p);
 /* With all of its endpoints that are not REMOVING. */
 void plan_sandbox(const struct cnm_engine *e, const struct sandbox *sb, struct plan *p);
+/* The endpoint on the same network to which a link (a value of ep->links) leads; or NULL. */
+const struct endpoint *link_target(const struct endpoint *ep, const json_t *link);
 /* Tell the resolver what a sandbox sees and what its endpoints are called. */
 int publish_sandbox(struct cnm_engine *e, const struct sandbox *sb);
 
@@ -226,6 +234,8 @@ void reconcile_stop(struct cnm_engine *e);
 /* Bring one sandbox into agreement now if that was not done since start. Without the lock. */
 void reconcile_sandbox_first(struct cnm_engine *e, const char *ref);
 void reconcile_host_first(struct cnm_engine *e);
+/* Learn the MTU of the host's uplinks. Without the lock. */
+void reconcile_uplinks(struct cnm_engine *e);
 
 /* ---- descriptors that outlive the process, for the programs above */
 /* One kept under name, owned by the caller, or -1. */

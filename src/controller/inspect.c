@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "controller/engine.h"
+#include "controller/ports.h"
 
 static json_t *ip_json(const struct cnm_ip *ip)
 {
@@ -230,12 +231,30 @@ static void put_family(json_t *o, const struct endpoint *ep, int family)
 		 json_integer(p ? p->subnet.len : 0));
 }
 
+/* ["con1:alias"], or null */
+static json_t *links_json(const struct endpoint *ep)
+{
+	json_t *list = json_array(), *id;
+	const char *alias;
+
+	json_object_foreach (ep->links, alias, id) {
+		const struct endpoint *to = link_target(ep, id);
+
+		if (to)
+			json_push(list, json_sprintf("%s:%s", to->sandbox->name, alias));
+	}
+	if (json_array_size(list))
+		return list;
+	json_decref(list);
+	return json_null();
+}
+
 json_t *inspect_endpoint_settings(const struct endpoint *ep)
 {
 	json_t *o = json_object();
 
 	json_put(o, "IPAMConfig", json_null());
-	json_put(o, "Links", json_null());
+	json_put(o, "Links", links_json(ep));
 	json_put(o, "Aliases",
 		 json_array_size(ep->aliases) ? json_incref(ep->aliases) : json_null());
 	json_put(o, "MacAddress", mac_json(&ep->mac));
@@ -292,5 +311,9 @@ json_t *inspect_sandbox(const struct cnm_engine *e, const struct sandbox *sb)
 	json_put(o, "Networks", networks);
 	json_put(o, "Gateway4", gateway_json(sb, AF_INET));
 	json_put(o, "Gateway6", gateway_json(sb, AF_INET6));
+	json_put(o, "Confined", json_boolean(sb->confined));
+	json_put(o, "Publish", inspect_wants(sb));
+	json_put(o, "Ports", inspect_ports(sb));
+	json_put(o, "Exposed", inspect_exposed(sb));
 	return o;
 }

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "controller/counters.h"
 #include "controller/engine.h"
 
 /* Who answered for forwarding before a request. */
@@ -358,17 +359,24 @@ int cnm_network_prune(struct cnm_engine *e, const char *filters, struct cnm_dry_
 int cnm_network_inspect(struct cnm_engine *e, const char *ref, bool verbose, char **ret_json,
 			struct cnm_error *err)
 {
+	_cleanup_(counters_free) struct counters c = { 0 };
 	_json_ json_t *o = NULL;
 	struct network *n;
 	int r;
-	LOCKED(&e->lock);
 
+	pthread_mutex_lock(&e->lock);
 	r = engine_network(e, ref, &n, err);
+	if (r >= 0)
+		o = inspect_network(n, true, verbose);
+	if (r >= 0 && verbose)
+		counters_collect(e, n, &c);
+	pthread_mutex_unlock(&e->lock);
 	if (r < 0)
 		return r;
-	o = inspect_network(n, true, verbose);
+	if (verbose && (r = counters_read(e, &c, o, err)) < 0)
+		return r;
 	*ret_json = o ? json_text(o) : NULL;
-	return *ret_json ? 0 : cnm_error_errno(err, ENOMEM, "inspect network \"%s\"", n->name);
+	return *ret_json ? 0 : cnm_error_errno(err, ENOMEM, "inspect network \"%s\"", ref);
 }
 
 int cnm_network_list(struct cnm_engine *e, const char *filters, char **ret_json,

@@ -4,6 +4,7 @@
  * requests, restore, repair, --dry-run and doctor.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,21 +12,8 @@
 
 #include "base/cleanup.h"
 #include "controller/engine.h"
+#include "controller/ports.h"
 #include "resolver/files.h"
-
-/* An element of the map that says what becomes of packets that are none of ours. */
-static void plan_foreign_drop(int family, struct plan *p)
-{
-	struct nft_elem *el = plan_add_elem_raw(p, "host", "foreign");
-
-	if (!el)
-		return;
-	el->key[0].type = NFT_T_NFPROTO;
-	el->key[0].proto =
-		family; /* NFPROTO_IPV4 and _IPV6 have the values of AF_INET and AF_INET6 */
-	el->data[0].type = NFT_T_VERDICT;
-	strcpy(el->data[0].verdict, "drop");
-}
 
 bool needs_forwarding(const struct cnm_engine *e, int family)
 {
@@ -38,18 +26,35 @@ bool needs_forwarding(const struct cnm_engine *e, int family)
 	return false;
 }
 
-void plan_host(const struct cnm_engine *e, struct plan *p)
+/* NFPROTO_IPV4 and _IPV6 have the values of AF_INET and AF_INET6. */
+static void plan_forwarding(const struct cnm_engine *e, struct plan *p)
 {
 	if (e->no_forwarding)
 		return;
 	if (e->forward4_ours && !e->forward_no_drop)
-		plan_foreign_drop(AF_INET, p);
+		plan_add_elemf(p, "host", "foreign", AF_INET, "drop");
 	if (e->forward6_ours && !e->forward_no_drop)
-		plan_foreign_drop(AF_INET6, p);
+		plan_add_elemf(p, "host", "foreign", AF_INET6, "drop");
 	if (needs_forwarding(e, AF_INET))
 		plan_add_sysctl(p, NULL, "host", "net/ipv4/ip_forward", "1");
 	if (needs_forwarding(e, AF_INET6))
 		plan_add_sysctl(p, NULL, "host", "net/ipv6/conf/all/forwarding", "1");
+}
+
+static void plan_proxy(const struct cnm_engine *e, uint8_t proto, struct plan *p)
+{
+	uint16_t port = proxy_port(e->proxy, proto);
+
+	if (port)
+		plan_add_elemf(p, "host", "proxy", proto, port);
+}
+
+void plan_host(const struct cnm_engine *e, struct plan *p)
+{
+	plan_proxy(e, IPPROTO_TCP, p);
+	plan_proxy(e, IPPROTO_UDP, p);
+	traces_plan(e, p);
+	plan_forwarding(e, p);
 }
 
 void plan_network(const struct cnm_engine *e, const struct network *n, struct plan *p)
@@ -105,36 +110,87 @@ static bool has_ipv6(const struct sandbox *sb)
 	return false;
 }
 
-/* One line an address, IPv4 before IPv6, endpoints in the order of joining. */
+const struct endpoint *link_target(const struct endpoint *ep, const json_t *link)
+{
+	const struct endpoint *to;
+
+	list_for_each (to, &ep->network->endpoints, in_network)
+		if (to->sandbox && link_leads_to(link, to->sandbox))
+			return to;
+	return NULL;
+}
+
+/* The lines of a hosts file, whose names they own. */
+struct lines {
+	struct files_host_entry *v;
+	size_t n, cap;
+	bool failed;
+};
+
+/* names is taken over. */
+static void add_lines(struct lines *l, const struct endpoint *ep, char *names)
+{
+	const struct cnm_ip *ips[] = { &ep->ip4, &ep->ip6 };
+
+	for (unsigned i = 0; i < 2 && names; i++) {
+		if (!ip_is_set(ips[i]) || l->n == l->cap)
+			continue;
+		l->v[l->n] = (struct files_host_entry){ *ips[i], strdup(names) };
+		l->failed |= !l->v[l->n++].names;
+	}
+	l->failed |= !names;
+	free(names);
+}
+
+/* Docker's old links: on the default bridge, which has no names of its own, they are lines here. */
+static void add_links(struct lines *l, const struct endpoint *ep)
+{
+	const char *alias;
+	json_t *id;
+
+	if (network_is_user_defined(ep->network))
+		return;
+	json_object_foreach (ep->links, alias, id) {
+		const struct endpoint *to = link_target(ep, id);
+		char *names = NULL;
+
+		if (!to)
+			continue;
+		if (asprintf(&names, "%s %s%s%s", alias, to->sandbox->hostname,
+			     streq(alias, to->sandbox->name) ? "" : " ",
+			     streq(alias, to->sandbox->name) ? "" : to->sandbox->name) < 0)
+			names = NULL;
+		add_lines(l, to, names);
+	}
+}
+
+static void free_lines(struct lines *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free((char *)l->v[i].names);
+	free(l->v);
+}
+
+/* One line an address, IPv4 before IPv6, endpoints in the order of joining; then the links. */
 static char *hosts_text(const struct cnm_engine *e, const struct sandbox *sb)
 {
-	_free_ char *names = files_host_names(sb->hostname, NULL);
-	struct files_host_entry *entries;
+	_cleanup_(free_lines) struct lines l = { 0 };
 	const struct endpoint *ep;
-	size_t n = 0;
-	char *text;
 
 	if (sb->source == NETNS_HOST)
 		return strdup(e->host_hosts ? e->host_hosts : "127.0.0.1\tlocalhost\n");
 	list_for_each (ep, &sb->endpoints, in_sandbox)
-		n += 2;
-	entries = calloc(n + 1, sizeof(*entries));
-	if (!entries || !names) {
-		free(entries);
+		l.cap += 2 + 2 * json_object_size(ep->links);
+	l.v = calloc(l.cap + 1, sizeof(*l.v));
+	if (!l.v)
 		return NULL;
-	}
-	n = 0;
-	list_for_each (ep, &sb->endpoints, in_sandbox) {
-		if (ep->state == OBJ_REMOVING)
-			continue;
-		if (ip_is_set(&ep->ip4))
-			entries[n++] = (struct files_host_entry){ ep->ip4, names };
-		if (ip_is_set(&ep->ip6))
-			entries[n++] = (struct files_host_entry){ ep->ip6, names };
-	}
-	text = files_hosts(entries, n, has_ipv6(sb));
-	free(entries);
-	return text;
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		if (ep->state != OBJ_REMOVING)
+			add_lines(&l, ep, files_host_names(sb->hostname, NULL));
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		if (ep->state != OBJ_REMOVING)
+			add_links(&l, ep);
+	return l.failed ? NULL : files_hosts(l.v, l.n, has_ipv6(sb));
 }
 
 static void plan_files(const struct cnm_engine *e, const struct sandbox *sb, struct plan *p)
@@ -172,6 +228,7 @@ void plan_sandbox(const struct cnm_engine *e, const struct sandbox *sb, struct p
 		return;
 	plan_netns(e, sb, p);
 	plan_files(e, sb, p);
+	plan_held_ports(sb, p);
 	list_for_each (ep, &sb->endpoints, in_sandbox)
 		if (ep->state != OBJ_REMOVING && ep->network->driver->endpoint_plan)
 			ep->network->driver->endpoint_plan(ep, &e->env, p);
@@ -179,6 +236,7 @@ void plan_sandbox(const struct cnm_engine *e, const struct sandbox *sb, struct p
 		return;
 	plan_default_route(sb, AF_INET, p);
 	plan_default_route(sb, AF_INET6, p);
+	plan_ports(sb, p);
 	plan_add(p, PLAN_DNS, sb->id, sb->id);
 }
 
@@ -220,8 +278,42 @@ static int publish_endpoint(struct cnm_engine *e, const struct endpoint *ep)
 					       });
 }
 
+#define MAX_PRIVATE 256
+
+/*
+ * Names that only this sandbox knows. The one linked to is found by its short id, which it always
+ * has, or by the name it will have. short_ids owns the former.
+ */
+static size_t links_of(const struct sandbox *sb, struct resolver_link *ret,
+		       char (*short_ids)[ID_SHORT + 1])
+{
+	const struct endpoint *ep;
+	const char *alias;
+	json_t *link;
+	size_t n = 0;
+
+	list_for_each (ep, &sb->endpoints, in_sandbox) {
+		if (ep->state == OBJ_REMOVING || !network_is_user_defined(ep->network))
+			continue;
+		json_object_foreach (ep->links, alias, link) {
+			const char *to = json_string_value(link);
+			bool is_id = strlen(to) == ID_SIZE - 1;
+
+			if (n == MAX_PRIVATE)
+				return n;
+			snprintf(short_ids[n], ID_SHORT + 1, "%.*s", ID_SHORT, to);
+			ret[n].alias = alias;
+			ret[n].name = is_id ? short_ids[n] : to;
+			n++;
+		}
+	}
+	return n;
+}
+
 int publish_sandbox(struct cnm_engine *e, const struct sandbox *sb)
 {
+	struct resolver_link links[MAX_PRIVATE];
+	char short_ids[MAX_PRIVATE][ID_SHORT + 1];
 	struct endpoint *order[64];
 	const char *nets[64];
 	unsigned n = sandbox_gateway_order(sb, order, 64), n_nets = 0;
@@ -244,5 +336,7 @@ int publish_sandbox(struct cnm_engine *e, const struct sandbox *sb)
 							 .network_ids = nets,
 							 .n_networks = n_nets,
 							 .forward = forward,
+							 .links = links,
+							 .n_links = links_of(sb, links, short_ids),
 						 });
 }

@@ -6,7 +6,8 @@
  * The monitor hears our own changes too. What it tells is only a suspicion: a place (the host or a
  * sandbox) and an interface index. It is dropped again when a link that was down turns out to be
  * up, or when the link is gone for good because nobody wants it any more; what is left after a
- * moment is compared. Lost events (ENOBUFS) mean that everything is compared.
+ * moment is compared. Lost events (ENOBUFS) mean that everything is compared; so does another MTU
+ * of the host's uplinks, from which that of the networks follows.
  */
 #include <errno.h>
 #include <poll.h>
@@ -22,6 +23,7 @@
 
 #define SETTLE_MS      30
 #define MAX_SUSPICIONS 256
+#define MAX_MTU        65535 /* of a bridge */
 
 struct suspicion {
 	char place[ID_SIZE]; /* "" the host */
@@ -37,7 +39,8 @@ struct reconcile {
 	struct mended mended; /* of this thread */
 	struct suspicion suspicions[MAX_SUSPICIONS];
 	unsigned n;
-	bool all; /* compare everything */
+	bool all;     /* compare everything */
+	bool uplinks; /* look whether their MTU is another */
 };
 
 static void suspect(struct reconcile *rc, const char *place, int ifindex, bool link_down)
@@ -127,6 +130,34 @@ static enum verdict judge_veth(const struct cnm_engine *e, const struct monitor_
 		}
 	}
 	return v;
+}
+
+/* A bridge tells of its port: is it as it should be? */
+static bool port_is_wrong(struct cnm_engine *e, const struct monitor_event *ev,
+			  char place[static ID_SIZE])
+{
+	const char *id = str_after(ev->name, "veth");
+	struct plan p = { 0 };
+	bool wrong = false;
+	const struct sandbox *sb;
+	const struct endpoint *ep;
+	LOCKED(&e->lock);
+
+	list_for_each (sb, &e->model.sandboxes, node) {
+		if (!id || sb->busy || sb->stopped)
+			continue;
+		list_for_each (ep, &sb->endpoints, in_sandbox) {
+			if (strncmp(id, ep->id, 7) != 0)
+				continue;
+			plan_endpoint(e, ep, &p);
+			memcpy(place, sb->id, ID_SIZE);
+		}
+	}
+	for (size_t i = 0; i < p.n; i++)
+		if (p.items[i].kind == PLAN_LINK && streq(p.items[i].link.name, ev->name))
+			wrong |= p.items[i].link.hairpin != ev->hairpin;
+	plan_free(&p);
+	return wrong;
 }
 
 /* The link of a network: named after its id, or by an option. */
@@ -226,6 +257,14 @@ static void learn_nsids(struct cnm_engine *e)
 
 /* ---- hearing */
 
+/* Could the MTU of the uplinks be another, after this about a link that is not ours? */
+static bool concerns_uplinks(const struct cnm_engine *e, const struct monitor_event *ev)
+{
+	if (ev->gone || !ev->up)
+		return !str_after(ev->name, "veth");
+	return ev->mtu != e->env.mtu;
+}
+
 static void hear_host(struct reconcile *rc, const struct monitor_event *ev)
 {
 	struct cnm_engine *e = rc->e;
@@ -236,9 +275,11 @@ static void hear_host(struct reconcile *rc, const struct monitor_event *ev)
 	case MONITOR_LINK:
 		v = judge_host(e, ev, place);
 		act_on(rc, v, place, ev);
+		rc->uplinks |= v == UNWANTED && concerns_uplinks(e, ev);
 		break;
 	case MONITOR_PORT:
-		if (ev->gone && judge_host(e, ev, place) != UNWANTED && place[0])
+		if (ev->gone ? judge_host(e, ev, place) != UNWANTED && place[0]
+			     : port_is_wrong(e, ev, place))
 			suspect(rc, place, ev->ifindex, false);
 		break;
 	case MONITOR_ADDR:
@@ -250,8 +291,9 @@ static void hear_host(struct reconcile *rc, const struct monitor_event *ev)
 		    ev->portid != applier_nft_portid(e->applier))
 			suspect(rc, "", 0, false);
 		break;
-	case MONITOR_ROUTE:
-		break; /* no plan has routes on the host */
+	case MONITOR_ROUTE: /* no plan has routes on the host */
+		rc->uplinks |= ev->is_default;
+		break;
 	case MONITOR_LOST:
 		rc->all = true;
 		break;
@@ -332,6 +374,33 @@ static void compare_all(struct reconcile *rc)
 	pthread_mutex_unlock(&rc->e->lock);
 }
 
+void reconcile_uplinks(struct cnm_engine *e)
+{
+	unsigned mtu;
+
+	if (applier_uplink_mtu(e->applier, &mtu, NULL) < 0)
+		return;
+	pthread_mutex_lock(&e->lock);
+	e->env.mtu = mtu > MAX_MTU ? MAX_MTU : mtu;
+	pthread_mutex_unlock(&e->lock);
+}
+
+/* This thread alone writes it after the start, so it reads it without the lock. */
+static void look_at_uplinks(struct reconcile *rc)
+{
+	unsigned before = rc->e->env.mtu, now;
+
+	rc->uplinks = false;
+	reconcile_uplinks(rc->e);
+	now = rc->e->env.mtu;
+	if (now == before)
+		return;
+	log_info("the host's uplinks have the MTU %u now, and networks without one of their own "
+		 "with them",
+		 now);
+	rc->all = true;
+}
+
 /* If there are suspicions about a place, drop them and compare it. */
 static void settle_place(struct reconcile *rc, const char *place)
 {
@@ -379,12 +448,14 @@ static void *reconcile_main(void *arg)
 
 	compare_all(rc);
 	while (!stopping(rc) && listen_once(rc, -1)) {
-		if (!rc->n && !rc->all)
+		if (!rc->n && !rc->all && !rc->uplinks)
 			continue;
 		/* What is torn down comes in several events: let them all arrive. */
 		usleep(SETTLE_MS * 1000);
 		if (!listen_once(rc, 0))
 			break;
+		if (rc->uplinks)
+			look_at_uplinks(rc);
 		if (rc->all)
 			compare_all(rc);
 		else

@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/log.h"
 #include "controller/engine.h"
+#include "controller/ports.h"
 #include "kernel/netns.h"
 #include "model/codec.h"
 
@@ -118,6 +119,10 @@ static int load_sandbox(const struct store_row *row, void *arg, struct cnm_error
 		store_tx_delete(rs->tx, STORE_SANDBOX, row->id);
 		sandbox_free(sb);
 		return 0;
+	}
+	if (sb->stopped) {
+		free(take_ptr(sb->ports));
+		sb->n_ports = 0;
 	}
 	sb->state = OBJ_READY;
 	r = model_add_sandbox(&e->model, sb);
@@ -242,6 +247,16 @@ int engine_restore(struct cnm_engine *e, struct cnm_error *err)
 		r = store_commit(e->store, tx, STORE_FULL, err);
 		if (r < 0)
 			return r;
+	}
+	list_for_each (sb, &e->model.sandboxes, node) {
+		struct ports_change c;
+
+		if (sb->stopped || !sb->n_wants || sb->n_ports)
+			continue;
+		if (ports_begin(e, sb, NULL, &c, err) == 0)
+			ports_end(e, sb, &c, true);
+		else
+			log_warn("publish the ports of %s: %s", sb->name, err ? err->text : "");
 	}
 	/* Every name before the first socket: who asks is answered with all of them or waits. */
 	list_for_each (sb, &e->model.sandboxes, node) {

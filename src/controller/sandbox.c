@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "controller/engine.h"
+#include "controller/ports.h"
 #include "kernel/netns.h"
 
 int sandbox_check_name(const char *name, struct cnm_error *err)
@@ -130,6 +131,8 @@ struct building {
 	const struct cnm_sandbox_config *c;
 	struct sandbox *sb;
 	struct ifnames taken; /* of an adopted namespace */
+	struct ports_change ports;
+	struct hostports_used used; /* when ports are to be chosen */
 };
 
 static int set_labels(struct sandbox *sb, const struct cnm_sandbox_config *c, struct cnm_error *err)
@@ -156,13 +159,16 @@ static int build(struct building *b, char *path, struct cnm_error *err)
 	sb->source = path ? NETNS_ADOPTED : NETNS_OWN;
 	sb->checked = true;
 	sb->declared = sb->stopped = b->c->declared;
+	sb->confined = b->c->confined;
 	if (b->c->id)
 		str_copy(sb->id, sizeof(sb->id), b->c->id);
 	sb->hostname = strndup(hostname, 63);
 	if (!sb->hostname)
 		return cnm_error_errno(err, ENOMEM, "sandbox");
 	r = b->c->hostname ? check_hostname(hostname, err) : 0;
-	return r < 0 ? r : set_labels(sb, b->c, err);
+	if (r == 0)
+		r = set_labels(sb, b->c, err);
+	return r < 0 ? r : sandbox_set_ports(sb, b->c, err);
 }
 
 static void unbuild(struct cnm_engine *e, struct sandbox *sb)
@@ -245,6 +251,8 @@ static int enter(struct building *b, struct change *c, struct cnm_error *err)
 	}
 	for (size_t i = 0; i < b->c->n_networks && r == 0; i++)
 		r = add_endpoint(b, &b->c->networks[i], err);
+	if (r == 0)
+		r = ports_begin(b->e, b->sb, &b->used, &b->ports, err);
 	if (r == 0) {
 		plan_sandbox(b->e, b->sb, &c->after);
 		r = change_prepare(c, err);
@@ -323,6 +331,8 @@ static int carry_out(struct cnm_engine *e, struct sandbox *sb, struct change *c,
 	if (r < 0)
 		drop_rows(e, sb);
 	pthread_mutex_lock(&e->lock);
+	if (r < 0)
+		ports_tell(sb, err);
 	if (r == 0 && (r = publish_sandbox(e, sb)) < 0) {
 		cnm_error_errno(err, r, "publish the names of %s", sb->name);
 		pthread_mutex_unlock(&e->lock);
@@ -335,8 +345,10 @@ static int carry_out(struct cnm_engine *e, struct sandbox *sb, struct change *c,
 	return r;
 }
 
-int cnm_sandbox_create(struct cnm_engine *e, const struct cnm_sandbox_config *config,
-		       struct cnm_dry_run *dry, char ret_id[CNM_ID_SIZE], struct cnm_error *err)
+/* *ret_again: a port that was chosen turned out to be taken; another may be free. */
+static int create(struct cnm_engine *e, const struct cnm_sandbox_config *config,
+		  struct cnm_dry_run *dry, char ret_id[CNM_ID_SIZE], bool *ret_again,
+		  struct cnm_error *err)
 {
 	_cleanup_(change_free) struct change c = { 0 };
 	struct building b = { .e = e, .c = config };
@@ -354,6 +366,8 @@ int cnm_sandbox_create(struct cnm_engine *e, const struct cnm_sandbox_config *co
 		sandbox_free(b.sb);
 		return r;
 	}
+	if (sandbox_chooses_ports(b.sb))
+		hostports_look(&b.used, NULL);
 	reconcile_host_first(e);
 	LOCKED(&e->lock);
 	r = enter(&b, &c, err);
@@ -363,11 +377,25 @@ int cnm_sandbox_create(struct cnm_engine *e, const struct cnm_sandbox_config *co
 		r = change_tell(&c, dry, err);
 	else
 		r = carry_out(e, b.sb, &c, err);
+	*ret_again = r == -EADDRINUSE && sandbox_chooses_ports(b.sb);
 	if (r < 0 || dry)
 		unbuild(e, b.sb);
 	else
 		memcpy(ret_id, b.sb->id, CNM_ID_SIZE);
 	pthread_cond_broadcast(&e->changed);
+	return r;
+}
+
+int cnm_sandbox_create(struct cnm_engine *e, const struct cnm_sandbox_config *config,
+		       struct cnm_dry_run *dry, char ret_id[CNM_ID_SIZE], struct cnm_error *err)
+{
+	bool again = false;
+	int r = create(e, config, dry, ret_id, &again, err);
+
+	for (unsigned i = 1; i < PORTS_TRIES && r < 0 && again; i++) {
+		again = false;
+		r = create(e, config, dry, ret_id, &again, err);
+	}
 	return r;
 }
 

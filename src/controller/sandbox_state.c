@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "controller/engine.h"
+#include "controller/ports.h"
 
 /* What happens to it meanwhile, and what it is when all went well. */
 static void switch_rows(struct cnm_engine *e, struct sandbox *sb, struct store_tx **first,
@@ -54,9 +55,10 @@ static void settle(struct cnm_engine *e, struct sandbox *sb)
 }
 
 /* It is in its old state again. */
-static void take_back(struct cnm_engine *e, struct sandbox *sb)
+static void take_back(struct cnm_engine *e, struct sandbox *sb, struct ports_change *ports)
 {
 	sb->stopped = !sb->stopped;
+	ports_end(e, sb, ports, false);
 	publish_sandbox(e, sb);
 	pthread_mutex_unlock(&e->lock);
 	restore_row(e, sb);
@@ -65,7 +67,7 @@ static void take_back(struct cnm_engine *e, struct sandbox *sb)
 
 /* Lock held on entry and exit, let go meanwhile. The sandbox is in its new state already. */
 static int carry_out(struct cnm_engine *e, struct sandbox *sb, struct change *c,
-		     struct cnm_error *err)
+		     struct ports_change *ports, struct cnm_error *err)
 {
 	struct store_tx *first, *last;
 	int r;
@@ -83,10 +85,13 @@ static int carry_out(struct cnm_engine *e, struct sandbox *sb, struct change *c,
 		change_revert(e, c);
 		pthread_mutex_lock(&e->lock);
 	}
-	if (r == 0)
+	if (r == 0) {
 		settle(e, sb);
-	else
-		take_back(e, sb);
+		ports_end(e, sb, ports, true);
+	} else {
+		ports_tell(sb, err);
+		take_back(e, sb, ports);
+	}
 	sb->busy = false;
 	pthread_cond_broadcast(&e->changed);
 	return r;
@@ -103,10 +108,13 @@ static int check_rooms(const struct sandbox *sb, struct cnm_error *err)
 	return r;
 }
 
-static int switch_to(struct cnm_engine *e, const char *ref, bool stopped, struct cnm_dry_run *dry,
+/* used: of a sandbox to be started, which ports of the host are. */
+static int switch_to(struct cnm_engine *e, const char *ref, bool stopped,
+		     const struct hostports_used *used, struct cnm_dry_run *dry,
 		     struct cnm_error *err)
 {
 	_cleanup_(change_free) struct change c = { 0 };
+	struct ports_change ports;
 	struct sandbox *sb;
 	int r;
 	LOCKED(&e->lock);
@@ -130,26 +138,42 @@ static int switch_to(struct cnm_engine *e, const char *ref, bool stopped, struct
 	}
 	plan_sandbox(e, sb, &c.before);
 	sb->stopped = stopped;
+	r = ports_begin(e, sb, used, &ports, err);
+	if (r < 0) {
+		sb->stopped = !stopped;
+		return r;
+	}
 	plan_sandbox(e, sb, &c.after);
 	r = change_prepare(&c, err);
 	if (r == 0 && !dry)
-		return carry_out(e, sb, &c, err);
+		return carry_out(e, sb, &c, &ports, err);
 	sb->stopped = !stopped;
+	ports_end(e, sb, &ports, false);
 	return r < 0 ? r : change_tell(&c, dry, err);
 }
 
 int cnm_sandbox_start(struct cnm_engine *e, const char *ref, struct cnm_dry_run *dry,
 		      struct cnm_error *err)
 {
+	struct hostports_used used;
+	int r;
+
 	reconcile_host_first(e);
-	return switch_to(e, ref, false, dry, err);
+	ports_look(e, ref, &used);
+	r = switch_to(e, ref, false, &used, dry, err);
+	/* A process was quicker: if ports are chosen, others may be free. */
+	for (unsigned i = 1; i < PORTS_TRIES && r == -EADDRINUSE && used.first; i++) {
+		ports_look(e, ref, &used);
+		r = switch_to(e, ref, false, &used, dry, err);
+	}
+	return r;
 }
 
 int cnm_sandbox_stop(struct cnm_engine *e, const char *ref, struct cnm_dry_run *dry,
 		     struct cnm_error *err)
 {
 	reconcile_sandbox_first(e, ref);
-	return switch_to(e, ref, true, dry, err);
+	return switch_to(e, ref, true, NULL, dry, err);
 }
 
 /* ---- rename */

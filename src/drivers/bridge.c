@@ -7,11 +7,15 @@
  * without duplicate address detection, so that it can be used at once. Isolation, masquerading and
  * ICC are elements of the fixed ruleset: kernel/ruleset.nft says what each set means.
  *
+ * A sandbox of whom it is known that nobody in it has NET_ADMIN is held to its own MAC and
+ * addresses (or all are, or none: option cnm.antispoof).
+ *
  * A new endpoint announces itself once: a port of a bridge in the same kernel loses no frame, and
  * each announcement is flooded to every port. advertise_addr_nmsgs asks for up to three.
  */
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -21,6 +25,13 @@
 
 enum gateway_mode { GW_NAT, GW_NAT_UNPROTECTED, GW_ROUTED, GW_ISOLATED };
 
+#define MAX_TRUSTED 16
+
+struct trusted {
+	char names[MAX_TRUSTED][IFNAMSIZ];
+	unsigned n;
+};
+
 struct bridge {
 	char name[IFNAMSIZ]; /* of the link */
 	bool icc, masquerade, inhibit_ipv4, default_bridge;
@@ -29,6 +40,8 @@ struct bridge {
 	char prefix[IFNAMSIZ];
 	struct cnm_ip snat4, snat6, binding;
 	struct option_tristate ipv4, ipv6;
+	struct option_tristate antispoof; /* default: confined sandboxes */
+	struct trusted trusted;
 	unsigned announce, announce_ms;
 };
 
@@ -67,6 +80,36 @@ static const char *parse_announce_ms(const char *value, void *field)
 	return NULL;
 }
 
+static const char *parse_antispoof(const char *value, void *field)
+{
+	struct option_tristate *t = field;
+
+	t->set = true;
+	t->value = streq(value, "on");
+	return t->value || streq(value, "off") ? NULL : "it must be on or off";
+}
+
+/* "eth1:eth2": links from which every way in is open. */
+static const char *parse_trusted(const char *value, void *field)
+{
+	struct trusted *t = field;
+
+	for (const char *s = value; *s;) {
+		size_t len = strcspn(s, ":");
+
+		if (t->n == MAX_TRUSTED)
+			return "it names more than 16 interfaces";
+		if (len == 0 || len >= IFNAMSIZ)
+			return "it must be names of interfaces with ':' between them";
+		snprintf(t->names[t->n], IFNAMSIZ, "%.*s", (int)len, s);
+		if (option_ifname(t->names[t->n], t->names[t->n]))
+			return "it must be names of interfaces with ':' between them";
+		t->n++;
+		s += len + (s[len] == ':');
+	}
+	return NULL;
+}
+
 /* The address published ports are bound to; either family. */
 static const char *parse_binding(const char *value, void *field)
 {
@@ -87,6 +130,7 @@ static const struct option_spec network_options[] = {
 	OPT("bridge.gateway_mode_ipv4", parse_mode, mode4),
 	OPT("bridge.gateway_mode_ipv6", parse_mode, mode6),
 	OPT("bridge.inhibit_ipv4", option_bool, inhibit_ipv4),
+	OPT("bridge.trusted_host_interfaces", parse_trusted, trusted),
 	OPT("bridge.default_bridge", option_bool, default_bridge),
 	OPT("driver.mtu", option_mtu, mtu),
 	OPT("container_iface_prefix", option_ifname, prefix),
@@ -96,6 +140,7 @@ static const struct option_spec network_options[] = {
 	OPT("enable_ipv6", option_tristate, ipv6),
 	OPT("advertise_addr_nmsgs", parse_announce, announce),
 	OPT("advertise_addr_ms", parse_announce_ms, announce_ms),
+	{ "cnm.antispoof", parse_antispoof, offsetof(struct bridge, antispoof) },
 	{ NULL, NULL, 0 },
 };
 
@@ -293,73 +338,55 @@ static void plan_nat(const struct network *n, int family, const char *masq, cons
 		     const struct cnm_ip *snat, struct plan *p)
 {
 	const struct bridge *b = n->priv;
-	struct nft_elem *e;
 
 	if (!translates(n, family))
 		return;
-	if (!ip_is_set(snat)) {
-		plan_add_elem(p, n->id, masq, b->name);
-		return;
-	}
-	e = plan_add_elem_raw(p, n->id, snat_map);
-	if (!e)
-		return;
-	e->key[0].type = NFT_T_IFNAME;
-	str_copy(e->key[0].ifname, sizeof(e->key[0].ifname), b->name);
-	e->data[0].type = family == AF_INET ? NFT_T_IP4 : NFT_T_IP6;
-	e->data[0].ip = *snat;
+	if (ip_is_set(snat))
+		plan_add_elemf(p, n->id, snat_map, b->name, snat);
+	else
+		plan_add_elemf(p, n->id, masq, b->name);
 }
 
-/* An element of a set keyed by bridge and family: "br-1 . ipv4". */
-static void plan_mode(const struct network *n, const char *set, int family, struct plan *p)
-{
-	const struct bridge *b = n->priv;
-	struct nft_elem *e = plan_add_elem_raw(p, n->id, set);
-
-	if (!e)
-		return;
-	e->key[0].type = NFT_T_IFNAME;
-	str_copy(e->key[0].ifname, sizeof(e->key[0].ifname), b->name);
-	e->key[1].type = NFT_T_NFPROTO;
-	e->key[1].proto =
-		family; /* NFPROTO_IPV4 and _IPV6 have the values of AF_INET and AF_INET6 */
-}
-
+/* NFPROTO_IPV4 and _IPV6 have the values of AF_INET and AF_INET6. */
 static void plan_rules(const struct network *n, struct plan *p)
 {
 	const struct bridge *b = n->priv;
 	const int families[] = { AF_INET, AF_INET6 };
-	struct nft_elem *e = b->icc ? plan_add_elem_raw(p, n->id, "same") : NULL;
 
-	if (e) {
-		for (unsigned i = 0; i < 2; i++) {
-			e->key[i].type = NFT_T_IFNAME;
-			str_copy(e->key[i].ifname, sizeof(e->key[i].ifname), b->name);
-		}
-		e->data[0].type = NFT_T_VERDICT;
-		strcpy(e->data[0].verdict, "accept");
-	}
+	plan_add_elemf(p, n->id, "same", b->name, b->name, b->icc ? "accept" : "goto noicc");
 	if (n->internal)
-		plan_add_elem(p, n->id, "internal", b->name);
+		plan_add_elemf(p, n->id, "internal", b->name);
 	plan_nat(n, AF_INET, "masq4", "snat4", &b->snat4, p);
 	plan_nat(n, AF_INET6, "masq6", "snat6", &b->snat6, p);
 	for (unsigned i = 0; i < 2; i++) {
 		if (mode(n, families[i]) == GW_NAT_UNPROTECTED)
-			plan_mode(n, "unprotected", families[i], p);
+			plan_add_elemf(p, n->id, "unprotected", b->name, families[i]);
 		if (mode(n, families[i]) == GW_ROUTED)
-			plan_mode(n, "routed", families[i], p);
+			plan_add_elemf(p, n->id, "routed", b->name, families[i]);
 	}
-	plan_add_elem(p, n->id, "brs", b->name);
+	for (unsigned i = 0; i < b->trusted.n; i++)
+		plan_add_elemf(p, n->id, "trusted", b->name, b->trusted.names[i]);
+	plan_add_elemf(p, n->id, "brs", b->name);
 }
 
-static void plan_bridge_sysctl(const struct network *n, const char *name, const char *value,
-			       struct plan *p)
+static void plan_bridge_sysctl(const struct network *n, const char *owner, const char *family,
+			       const char *name, const char *value, struct plan *p)
 {
 	const struct bridge *b = n->priv;
 	char path[128];
 
-	snprintf(path, sizeof(path), "net/ipv6/conf/%s/%s", b->name, name);
-	plan_add_sysctl(p, NULL, n->id, path, value);
+	snprintf(path, sizeof(path), "net/%s/conf/%s/%s", family, b->name, name);
+	plan_add_sysctl(p, NULL, owner, path, value);
+}
+
+/* What the links of a network are made with: a packet must fit through the host's uplinks. */
+static unsigned mtu_of(const struct network *n, const struct driver_env *env)
+{
+	const struct bridge *b = n->priv;
+
+	if (b->mtu || !env->mtu)
+		return b->mtu;
+	return n->ipv6 && env->mtu < 1280 ? 1280 : env->mtu; /* IPv6 needs as much */
 }
 
 static void plan_addresses(const struct network *n, struct plan *p)
@@ -393,10 +420,10 @@ static void bridge_network_plan(const struct network *n, const struct driver_env
 	i->link.type = PLAN_BRIDGE;
 	i->link.borrowed = n->borrowed_link;
 	i->link.mac = mac_of(n->id, 0);
-	i->link.mtu = b->mtu;
+	i->link.mtu = mtu_of(n, env);
 	/* No router advertisement of a container's may reach the host's routing. */
 	if (!n->borrowed_link)
-		plan_bridge_sysctl(n, "accept_ra", "0", p);
+		plan_bridge_sysctl(n, n->id, "ipv6", "accept_ra", "0", p);
 	plan_addresses(n, p);
 }
 
@@ -416,17 +443,171 @@ static void plan_endpoint_addresses(const struct endpoint *ep, struct plan *p)
 			      ep->link_local[i].family == AF_INET ? 16 : 64);
 }
 
+/* ---- what an endpoint may send, and to whom without ICC */
+
+/* The link-local address that the kernel makes of a MAC (EUI-64). */
+static struct cnm_ip link_local_of(const struct cnm_mac *m)
+{
+	return (struct cnm_ip){ AF_INET6,
+				{ 0xfe, 0x80, 0, 0, 0, 0, 0, 0, m->b[0] ^ 2, m->b[1], m->b[2], 0xff,
+				  0xfe, m->b[3], m->b[4], m->b[5] } };
+}
+
+static void plan_source(const struct endpoint *ep, const char *veth, const struct cnm_ip *ip,
+			struct plan *p)
+{
+	if (ip->family == AF_INET)
+		plan_add_elemf(p, ep->id, "src4", veth, &ep->mac, ip);
+	if (ip->family != AF_INET6)
+		return;
+	plan_add_elemf(p, ep->id, "src6", veth, &ep->mac, ip);
+	plan_add_elemf(p, ep->id, "nd6", veth, &ep->mac, ip);
+}
+
+static void plan_guard(const struct endpoint *ep, const char *veth, struct plan *p)
+{
+	const struct bridge *b = ep->network->priv;
+	bool on = b->antispoof.set ? b->antispoof.value : ep->sandbox->confined;
+	struct cnm_ip ll = link_local_of(&ep->mac);
+
+	if (!on)
+		return;
+	plan_source(ep, veth, &ep->ip4, p);
+	plan_source(ep, veth, &ep->ip6, p);
+	if (ip_is_set(&ep->ip6))
+		plan_source(ep, veth, &ll, p);
+	for (unsigned i = 0; i < ep->n_link_local; i++)
+		plan_source(ep, veth, &ep->link_local[i], p);
+	plan_add_elemf(p, ep->id, "guarded", veth);
+}
+
+static void plan_pinhole(const struct endpoint *from, const struct endpoint *to, uint8_t proto,
+			 uint16_t first, uint16_t last, struct plan *p)
+{
+	static const char *const sets[][2] = { { "pinholes4", "links4" },
+					       { "pinholes6", "links6" } };
+	const struct cnm_ip *src[] = { &from->ip4, &from->ip6 }, *dst[] = { &to->ip4, &to->ip6 };
+
+	for (unsigned f = 0; f < 2; f++)
+		for (unsigned i = 0; i < 2 && ip_is_set(src[f]) && ip_is_set(dst[f]); i++)
+			plan_add_elemf(p, from->id, sets[f][i], src[f], dst[f], proto, first, last);
+}
+
+static bool is_linked(const struct endpoint *from, const struct endpoint *to)
+{
+	const char *alias;
+	json_t *id;
+
+	json_object_foreach (from->links, alias, id)
+		if (link_leads_to(id, to->sandbox))
+			return true;
+	return false;
+}
+
+static int by_ports(const void *a, const void *b)
+{
+	const struct port_run *x = a, *y = b;
+
+	return x->proto != y->proto ? x->proto - y->proto : x->first - y->first;
+}
+
+/*
+ * What a sandbox exposes and publishes, in runs that do not overlap: the firewall would take one
+ * that does for another. NULL: no memory.
+ */
+static struct port_run *runs_of(const struct sandbox *sb, unsigned *ret_n)
+{
+	struct port_run *runs = calloc(sb->n_exposed + sb->n_wants + 1, sizeof(*runs));
+	unsigned all = 0, n = 0;
+
+	for (unsigned i = 0; runs && i < sb->n_exposed; i++)
+		runs[all++] = sb->exposed[i];
+	for (unsigned i = 0; runs && i < sb->n_wants; i++)
+		runs[all++] = (struct port_run){ sb->wants[i].proto, sb->wants[i].first,
+						 sb->wants[i].last };
+	if (runs)
+		qsort(runs, all, sizeof(*runs), by_ports);
+	for (unsigned i = 0; i < all; i++) {
+		struct port_run *last = n ? &runs[n - 1] : NULL;
+
+		if (!last || runs[i].proto != last->proto || runs[i].first > last->last + 1)
+			runs[n++] = runs[i];
+		else if (runs[i].last > last->last)
+			last->last = runs[i].last;
+	}
+	*ret_n = n;
+	return runs;
+}
+
+static void plan_link_to(const struct endpoint *from, const struct endpoint *to, struct plan *p)
+{
+	struct port_run *runs;
+	unsigned n = 0;
+
+	if (!is_linked(from, to))
+		return;
+	runs = runs_of(to->sandbox, &n);
+	for (unsigned i = 0; i < n; i++)
+		plan_pinhole(from, to, runs[i].proto, runs[i].first, runs[i].last, p);
+	p->failed |= !runs;
+	free(runs);
+}
+
+/* A link belongs to the plans of both its ends: it is there while both are. */
+static void plan_links(const struct endpoint *ep, struct plan *p)
+{
+	const struct endpoint *other;
+
+	list_for_each (other, &ep->network->endpoints, in_network) {
+		if (other == ep || !other->sandbox || other->state == OBJ_REMOVING)
+			continue;
+		plan_link_to(ep, other, p);
+		plan_link_to(other, ep, p);
+	}
+}
+
+/* ---- published ports */
+
+static enum port_way bridge_publishes(const struct network *n, int family, struct cnm_ip *ret_host)
+{
+	const struct bridge *b = n->priv;
+	bool any = !ip_is_set(&b->binding) ||
+		   (b->binding.family == AF_INET && ip_is_unspecified(&b->binding));
+
+	*ret_host = (struct cnm_ip){ .family = any ? family : 0 };
+	if (!any && b->binding.family == family)
+		*ret_host = b->binding;
+	if (n->internal || mode(n, family) == GW_ISOLATED)
+		return PORT_NONE;
+	return mode(n, family) == GW_ROUTED ? PORT_OPEN : PORT_NAT;
+}
+
+/* Is this endpoint the way of published ports in this family? */
+static bool carries_ports(const struct endpoint *ep, int family)
+{
+	unsigned f = family == AF_INET6;
+
+	for (unsigned i = 0; i < ep->sandbox->n_ports; i++)
+		if (ep->sandbox->ports[i].by[f].way == PORT_NAT)
+			return sandbox_gateway(ep->sandbox, family) == ep;
+	return false;
+}
+
 static void bridge_endpoint_plan(const struct endpoint *ep, const struct driver_env *env,
 				 struct plan *p)
 {
 	const struct bridge *b = ep->network->priv;
+	bool ports4 = carries_ports(ep, AF_INET), ports6 = carries_ports(ep, AF_INET6);
 	struct endpoint_opts o = { 0 };
 	char path[256], value[128], veth[IFNAMSIZ];
 	struct plan_item *i;
 
 	snprintf(veth, sizeof(veth), "veth%.7s", ep->id);
-	if (!b->icc)
-		plan_add_elem(p, ep->id, "noicc", veth);
+	plan_guard(ep, veth, p);
+	if (!b->icc) {
+		plan_links(ep, p);
+		plan_add_elemf(p, ep->id, "noicc", veth);
+	}
 	i = plan_add(p, PLAN_LINK, NULL, ep->id);
 	if (!i)
 		return;
@@ -437,18 +618,24 @@ static void bridge_endpoint_plan(const struct endpoint *ep, const struct driver_
 	memcpy(i->link.peer_sandbox, ep->sandbox->id, ID_SIZE);
 	i->link.mac = mac_of(ep->id, 1);
 	i->link.peer_mac = ep->mac;
-	i->link.mtu = b->mtu;
+	i->link.mtu = mtu_of(ep->network, env);
+	/* With bridge-nf-call-iptables a sandbox comes back to itself within the bridge. */
+	i->link.hairpin = ports4 || ports6;
 	i = plan_add(p, PLAN_PEER, ep->sandbox->id, ep->id);
 	if (!i)
 		return;
 	memcpy(i->peer.name, ep->ifname, sizeof(ep->ifname));
 	i->peer.mac = ep->mac;
-	i->peer.mtu = b->mtu;
+	i->peer.mtu = mtu_of(ep->network, env);
 	i->peer.no_ipv6 = !ip_is_set(&ep->ip6);
 	i->peer.announced = ep->ip4;
 	i->peer.announce = ip_is_set(&ep->ip4) ? b->announce : 0;
 	i->peer.announce_ms = b->announce_ms;
 	plan_endpoint_addresses(ep, p);
+	/* 127.0.0.1 of the host leads to the sandbox; what comes from elsewhere the ruleset drops.
+	 */
+	if (ports4)
+		plan_bridge_sysctl(ep->network, ep->id, "ipv4", "route_localnet", "1", p);
 	options_parse(ep->driver_opts, endpoint_options, "bridge endpoint", &o, NULL);
 	for (const char *s = o.sysctls; *s;) {
 		s = next_sysctl(s, ep->ifname, path, value, NULL);
@@ -471,4 +658,5 @@ const struct driver bridge_driver = {
 	.iface_prefix = bridge_prefix,
 	.network_plan = bridge_network_plan,
 	.endpoint_plan = bridge_endpoint_plan,
+	.publishes = bridge_publishes,
 };

@@ -15,6 +15,8 @@
 struct driver_env {
 	const char *instance;      /* marks kernel objects */
 	const struct model *model; /* other networks, to refuse conflicts with */
+	unsigned mtu;              /* the smallest of the host's uplinks; 0: not known */
+	bool host_ipv6;            /* the host has IPv6 */
 };
 
 struct driver {
@@ -48,6 +50,11 @@ struct driver {
 	void (*network_plan)(const struct network *n, const struct driver_env *env, struct plan *p);
 	void (*endpoint_plan)(const struct endpoint *ep, const struct driver_env *env,
 			      struct plan *p);
+	/*
+	 * How a sandbox whose way out is this network publishes ports in a family, and the address
+	 * of the host that is meant when none is given (unset: none). NULL: not at all.
+	 */
+	enum port_way (*publishes)(const struct network *n, int family, struct cnm_ip *ret_host);
 };
 
 /* All drivers, NULL at the end, in the order of their names. */

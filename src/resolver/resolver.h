@@ -50,6 +50,11 @@ struct resolver_sandbox {
 	const char *const *network_ids;
 	size_t n_networks;
 	bool forward;
+	/* Names that only this sandbox has for others: alias, and another name of theirs. */
+	const struct resolver_link {
+		const char *alias, *name;
+	} * links;
+	size_t n_links;
 };
 int resolver_set_sandbox(struct resolver *r, const struct resolver_sandbox *sandbox);
 

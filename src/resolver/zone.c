@@ -2,6 +2,7 @@
 /* The names, by network, and what a sandbox sees of them. */
 #include "resolver/zone.h"
 
+#include <ctype.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -206,6 +207,38 @@ void zone_drop_endpoint(struct zone *z, const char *id)
 
 /* ------------------------------------------------------------------------------- views */
 
+static char *lower_copy(const char *s)
+{
+	char *copy = strdup(s);
+
+	for (char *p = copy; p && *p; p++)
+		*p = (char)tolower((unsigned char)*p);
+	return copy;
+}
+
+static void free_links(struct zone_view *v)
+{
+	for (size_t i = 0; i < v->n_links; i++) {
+		free(v->links[i].alias);
+		free(v->links[i].name);
+	}
+	free(v->links);
+}
+
+static bool copy_links(struct zone_view *v, const struct resolver_sandbox *sandbox)
+{
+	v->links = calloc(sandbox->n_links + 1, sizeof(*v->links));
+	for (size_t i = 0; v->links && i < sandbox->n_links; i++) {
+		struct zone_link *l = &v->links[v->n_links++];
+
+		l->alias = lower_copy(sandbox->links[i].alias);
+		l->name = lower_copy(sandbox->links[i].name);
+		if (!l->alias || !l->name)
+			return false;
+	}
+	return v->links;
+}
+
 struct zone_view *zone_view_new(const struct resolver_sandbox *sandbox)
 {
 	size_t n = sandbox->n_networks;
@@ -214,11 +247,17 @@ struct zone_view *zone_view_new(const struct resolver_sandbox *sandbox)
 	if (!v)
 		return NULL;
 	v->forward = sandbox->forward;
+	if (!copy_links(v, sandbox)) {
+		free_links(v);
+		free(v);
+		return NULL;
+	}
 	while (v->n_networks < n) {
 		v->networks[v->n_networks] = network_candidate(sandbox->network_ids[v->n_networks]);
 		if (!v->networks[v->n_networks]) {
 			while (v->n_networks)
 				free(v->networks[--v->n_networks]);
+			free_links(v);
 			free(v);
 			return NULL;
 		}
@@ -239,6 +278,7 @@ void zone_drop_view(struct zone *z, struct zone_view *v)
 		return;
 	for (size_t i = 0; i < v->n_networks; i++)
 		network_leave(z, v->networks[i]);
+	free_links(v);
 	free(v);
 }
 
@@ -293,6 +333,13 @@ size_t zone_find_name(const struct zone *z, const struct zone_view *v, const cha
 {
 	size_t n = 0;
 
+	for (size_t i = 0; i < v->n_links; i++) {
+		if (strlen(v->links[i].alias) != len || memcmp(v->links[i].alias, name, len) != 0)
+			continue;
+		name = v->links[i].name;
+		len = strlen(name);
+		break;
+	}
 	for (size_t i = 0; i < v->n_networks && !n; i++)
 		n = find_in_network(z, v->networks[i], name, len, ret, max);
 	for (size_t dot = len; dot-- > 1 && !n;) {

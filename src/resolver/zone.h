@@ -50,6 +50,10 @@ struct zone_endpoint {
 /* What one sandbox sees: the networks in the order they are searched. */
 struct zone_view {
 	bool forward;
+	struct zone_link {
+		char *alias, *name; /* in lower case */
+	} * links;
+	size_t n_links;
 	size_t n_networks;
 	struct zone_network *networks[]; /* candidates until the view is entered */
 };
@@ -76,7 +80,8 @@ void zone_drop_view(struct zone *z, struct zone_view *v);
 
 /*
  * The endpoints called name (lower case, no trailing dot) in the first network of the view that
- * knows it; failing that, name is tried as NAME.NETWORK at each dot, the last one first. Returns
+ * knows it (an alias of the view's links stands for the name it links to); failing that, name is
+ * tried as NAME.NETWORK at each dot, the last one first. Returns
  * how many, at most max.
  */
 size_t zone_find_name(const struct zone *z, const struct zone_view *v, const char *name, size_t len,
