@@ -33,7 +33,7 @@ _cnm_images() {
 _cnm_group_of() {
 	case $1 in
 	images | history | import | load | pull | rmi | save | tag) echo image ;;
-	attach | create | exec | kill | logs | ps | rename | restart | rm | run | start | stop | top | wait)
+	attach | create | exec | kill | logs | port | ps | rename | restart | rm | run | start | stop | top | wait)
 		echo container
 		;;
 	esac
@@ -55,7 +55,8 @@ _cnm_objects() {
 		;;
 	container/run/0 | container/create/0 | image/inspect/* | image/rm/* | image/rmi/* | \
 		image/save/* | image/tag/0 | image/history/0) _cnm_images ;;
-	container/attach/0 | container/exec/0 | container/kill/* | container/stop/* | container/top/0)
+	container/attach/0 | container/exec/0 | container/kill/* | container/port/0 | container/stop/* | \
+		container/top/0)
 		_cnm_containers
 		;;
 	container/inspect/* | container/logs/0 | container/rename/0 | container/restart/* | \
@@ -75,6 +76,10 @@ _cnm_arguments() {
 		_cnm_names network
 		_cnm_names volume
 		_cnm_names sandbox
+	elif [[ ($1 == why || $1 == trace) && $# -le 2 ]]; then
+		_cnm_containers
+		_cnm_names sandbox
+		echo host
 	elif [[ -n $group ]]; then
 		_cnm_objects "$group" "$1" $(($# - 1))
 	else

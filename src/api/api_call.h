@@ -53,6 +53,7 @@ extern const struct api_route api_exec_routes[];
 extern const struct api_route api_image_routes[];
 extern const struct api_route api_image_work_routes[];
 extern const struct api_route api_volume_routes[];
+extern const struct api_route api_why_routes[];
 extern const struct api_route api_absent_routes[];
 
 /*

@@ -96,8 +96,8 @@ static int delete (struct api_call *call)
 		r = api_param_flag(call, "link", &link);
 	if (r == 0 && link)
 		r = cnm_error_set(&call->err, CNM_E_NOT_IMPLEMENTED,
-				  "cannot remove the link %s: this daemon keeps no links; remove "
-				  "the container itself without link",
+				  "cannot remove the link %s alone: remove the container itself, "
+				  "without link",
 				  call->ref);
 	if (r == 0)
 		r = containers_remove(call->containers, call->ref, force, volumes, &call->err);

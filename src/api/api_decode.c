@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "containers/links.h"
 
 #define MAX_DEPTH 32
 
@@ -151,38 +152,6 @@ static int expect_object(json_t *j, const char *what, const char *const *names, 
 				     what);
 	*ret = j;
 	return fold_names(j, names, err);
-}
-
-static bool is_zero(const json_t *j)
-{
-	switch (json_typeof(j)) {
-	case JSON_NULL:
-	case JSON_FALSE:
-		return true;
-	case JSON_TRUE:
-		return false;
-	case JSON_STRING:
-		return json_string_length(j) == 0;
-	case JSON_INTEGER:
-		return json_integer_value(j) == 0;
-	case JSON_REAL:
-		return !(json_real_value(j) < 0 || json_real_value(j) > 0);
-	case JSON_ARRAY:
-		return json_array_size(j) == 0;
-	case JSON_OBJECT:
-		return json_object_size(j) == 0;
-	}
-	return false;
-}
-
-/* Refuse a member that is set to something. */
-static int refuse_set(json_t *obj, const char *key, const char *instead, struct cnm_error *err)
-{
-	const json_t *v = json_object_get(obj, key);
-
-	if (!v || is_zero(v))
-		return 0;
-	return cnm_error_set(err, CNM_E_INVALID, "%s is not supported: %s", key, instead);
 }
 
 /* An object of strings as an array. */
@@ -396,6 +365,44 @@ static int decode_addresses(struct api_memory *memory, json_t *settings,
 	return r;
 }
 
+static int decode_link(struct api_memory *memory, const char *text, struct cnm_kv *ret,
+		       struct cnm_error *err)
+{
+	const char *name, *alias;
+	char *copy;
+	size_t n;
+	int r = link_parse(text, &name, &n, &alias, err);
+
+	if (r < 0)
+		return r;
+	copy = api_memory_get(memory, n + 1, 1);
+	if (!copy)
+		return no_memory(err);
+	memcpy(copy, name, n);
+	*ret = (struct cnm_kv){ .key = copy, .value = alias };
+	return 0;
+}
+
+static int decode_links(struct api_memory *memory, json_t *settings,
+			struct cnm_endpoint_config *ret, struct cnm_error *err)
+{
+	const char *const *texts = NULL;
+	struct cnm_kv *links;
+	size_t n = 0;
+	int r = get_texts(memory, settings, "Links", &texts, &n, err);
+
+	if (r < 0 || n == 0)
+		return r;
+	links = api_memory_get(memory, n, sizeof(*links));
+	if (!links)
+		return no_memory(err);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		r = decode_link(memory, texts[i], &links[i], err);
+	ret->links = links;
+	ret->n_links = n;
+	return r;
+}
+
 static int decode_priority(json_t *settings, struct cnm_endpoint_config *ret, struct cnm_error *err)
 {
 	int64_t priority = 0;
@@ -423,7 +430,7 @@ int api_decode_endpoint(struct api_memory *memory, json_t *settings,
 
 	r = expect_object(settings, "EndpointConfig", names, &obj, err);
 	if (r == 0)
-		r = refuse_set(obj, "Links", "give the other endpoint an alias", err);
+		r = decode_links(memory, obj, &config, err);
 	if (r == 0)
 		r = decode_addresses(memory, obj, &config, err);
 	if (r == 0)
@@ -567,11 +574,99 @@ static int decode_attachments(struct api_memory *memory, json_t *body,
 	return 0;
 }
 
+static int decode_number(json_t *obj, const char *key, unsigned *ret, struct cnm_error *err)
+{
+	int64_t n = *ret;
+	int r = json_get_int(obj, key, &n, err);
+
+	if (r == 0 && (n < 0 || n > 65535))
+		r = cnm_error_set(err, CNM_E_INVALID, "%s %lld is not a port", key, (long long)n);
+	if (r == 0)
+		*ret = (unsigned)n;
+	return r;
+}
+
+/* First, and Last unless it is the same. */
+static int decode_range(json_t *obj, const char **ret_protocol, unsigned *ret_first,
+			unsigned *ret_last, struct cnm_error *err)
+{
+	int r = json_get_string(obj, "Protocol", ret_protocol, err);
+
+	if (r == 0)
+		r = decode_number(obj, "First", ret_first, err);
+	*ret_last = *ret_first;
+	return r < 0 ? r : decode_number(obj, "Last", ret_last, err);
+}
+
+static int decode_publish(struct api_memory *memory, json_t *body, struct cnm_sandbox_config *ret,
+			  struct cnm_error *err)
+{
+	static const char *const names[] = { "Protocol", "HostIp", "HostFirst", "HostLast",
+					     "First",    "Last",   NULL };
+	struct cnm_publish *publish;
+	json_t *list = NULL, *v, *obj;
+	size_t i;
+	int r = json_get_array(body, "Publish", &list, err);
+
+	if (r < 0 || !list)
+		return r;
+	publish = api_memory_get(memory, json_array_size(list), sizeof(*publish));
+	if (!publish)
+		return no_memory(err);
+	json_array_foreach (list, i, v) {
+		struct cnm_publish *p = &publish[i];
+
+		r = expect_own(v, "an element of Publish", names, &obj, err);
+		if (r == 0)
+			r = decode_range(obj, &p->protocol, &p->first, &p->last, err);
+		if (r == 0)
+			r = json_get_string(obj, "HostIp", &p->host_ip, err);
+		if (r == 0)
+			r = decode_number(obj, "HostFirst", &p->host_first, err);
+		p->host_last = p->host_first ? p->host_first + (p->last - p->first) : 0;
+		if (r == 0)
+			r = decode_number(obj, "HostLast", &p->host_last, err);
+		if (r < 0)
+			return r;
+	}
+	ret->publish = publish;
+	ret->n_publish = json_array_size(list);
+	return 0;
+}
+
+static int decode_exposed(struct api_memory *memory, json_t *body, struct cnm_sandbox_config *ret,
+			  struct cnm_error *err)
+{
+	static const char *const names[] = { "Protocol", "First", "Last", NULL };
+	struct cnm_port_range *exposed;
+	json_t *list = NULL, *v, *obj;
+	size_t i;
+	int r = json_get_array(body, "Exposed", &list, err);
+
+	if (r < 0 || !list)
+		return r;
+	exposed = api_memory_get(memory, json_array_size(list), sizeof(*exposed));
+	if (!exposed)
+		return no_memory(err);
+	json_array_foreach (list, i, v) {
+		r = expect_own(v, "an element of Exposed", names, &obj, err);
+		if (r == 0)
+			r = decode_range(obj, &exposed[i].protocol, &exposed[i].first,
+					 &exposed[i].last, err);
+		if (r < 0)
+			return r;
+	}
+	ret->exposed = exposed;
+	ret->n_exposed = json_array_size(list);
+	return 0;
+}
+
 int api_decode_sandbox(struct api_memory *memory, json_t *body, struct cnm_sandbox_config *ret,
 		       struct cnm_error *err)
 {
-	static const char *const names[] = { "Name",   "Hostname", "Pid", "Netns",
-					     "Labels", "Networks", NULL };
+	static const char *const names[] = { "Name",     "Hostname", "Pid",     "Netns",
+					     "Labels",   "Networks", "Publish", "Exposed",
+					     "Confined", NULL };
 	struct cnm_sandbox_config config = { .name = "" };
 	int64_t pid = 0;
 	json_t *obj;
@@ -593,6 +688,12 @@ int api_decode_sandbox(struct api_memory *memory, json_t *body, struct cnm_sandb
 		r = get_kvs(memory, obj, "Labels", &config.labels, &config.n_labels, err);
 	if (r == 0)
 		r = decode_attachments(memory, obj, &config, err);
+	if (r == 0)
+		r = decode_publish(memory, obj, &config, err);
+	if (r == 0)
+		r = decode_exposed(memory, obj, &config, err);
+	if (r == 0)
+		r = json_get_bool(obj, "Confined", &config.confined, err);
 	config.pid = (pid_t)pid;
 	if (r == 0)
 		*ret = config;

@@ -2,9 +2,8 @@
 /*
  * From the JSON of requests to the library's structs. Pure: no I/O, no engine.
  *
- * Names of members match in any case, as with Docker. A member that Docker knows and cnm does not
- * support is refused by name unless it is null, false, 0, "" or empty; a member that Docker does
- * not know either is ignored. cnm's own objects refuse unknown members.
+ * Names of members match in any case, as with Docker. A member that Docker does not know is
+ * ignored; cnm's own objects refuse unknown members.
  *
  * The structs point into the JSON and into an api_memory; both must outlive them.
  */
@@ -41,7 +40,8 @@ int api_decode_connect(struct api_memory *memory, json_t *body, const char **ret
 /* {"Container", "Force"} */
 int api_decode_disconnect(json_t *body, const char **ret_sandbox, bool *ret_force,
 			  struct cnm_error *err);
-/* cnm's own: {"Name", "Hostname", "Pid", "Netns", "Labels", "Networks"} */
+/* cnm's own: {"Name", "Hostname", "Pid", "Netns", "Labels", "Networks", "Publish", "Exposed",
+ * "Confined"} */
 int api_decode_sandbox(struct api_memory *memory, json_t *body, struct cnm_sandbox_config *ret,
 		       struct cnm_error *err);
 /* cnm's own: {"Name", "Network", "EndpointConfig"} */

@@ -14,6 +14,7 @@ int container_start(const struct command *self, const struct client *client, str
 int container_attach(const struct command *self, const struct client *client, struct args args);
 int container_exec(const struct command *self, const struct client *client, struct args args);
 int container_logs(const struct command *self, const struct client *client, struct args args);
+int container_port(const struct command *self, const struct client *client, struct args args);
 int container_ls(const struct command *self, const struct client *client, struct args args);
 
 /* What a failure to run a program exits with: 127 it is not there, 126 it cannot be run, else 125.

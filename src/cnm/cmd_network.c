@@ -150,6 +150,7 @@ static int network_connect(const struct command *self, const struct client *clie
 	bool dry_run = false;
 	const struct cli_option options[] = {
 		SETTINGS_OPTIONS(&s),
+		{ 0, OPTION_LINK, "link", &s.links, "list", "Add link to another container" },
 		{ 0, OPTION_CSV, "link-local-ip", &s.link_local, "strings",
 		  "Add a link-local address for the container" },
 		OPTION_DRY_RUN(&dry_run),

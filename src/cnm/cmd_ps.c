@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "cnm/api.h"
 #include "cnm/output.h"
+#include "cnm/ports_text.h"
 #include "cnm/units.h"
 
 #define COMMAND_MAX 20
@@ -98,25 +99,6 @@ static json_t *names_text(const json_t *c, bool no_trunc)
 	return take_json(&b);
 }
 
-/* "80/tcp, 0.0.0.0:8080->81/tcp" */
-static json_t *ports_text(const json_t *c)
-{
-	const json_t *p;
-	struct strbuf b = { 0 };
-	size_t i;
-
-	json_array_foreach (json_object_get(c, "Ports"), i, p) {
-		long long public = json_integer_value(json_object_get(p, "PublicPort"));
-		long long private = json_integer_value(json_object_get(p, "PrivatePort"));
-
-		strbuf_add(&b, i ? ", " : "");
-		if (public)
-			strbuf_addf(&b, "%s:%lld->", output_string(p, "IP"), public);
-		strbuf_addf(&b, "%lld/%s", private, output_string(p, "Type"));
-	}
-	return take_json(&b);
-}
-
 static json_t *mounts_text(const json_t *c, bool no_trunc)
 {
 	const json_t *m;
@@ -157,9 +139,10 @@ static json_t *container_row(const json_t *c, bool no_trunc)
 			 output_id(c, no_trunc), "Image", *image ? image : "<no image>", "Labels",
 			 output_labels(c), "LocalVolumes", local_volumes(c), "Mounts",
 			 mounts_text(c, no_trunc), "Names", names_text(c, no_trunc), "Networks",
-			 output_keys(json_object_get(networks, "Networks")), "Ports", ports_text(c),
-			 "RunningFor", units_since(created), "Size", "0B", "State",
-			 output_string(c, "State"), "Status", output_string(c, "Status"));
+			 output_keys(json_object_get(networks, "Networks")), "Ports",
+			 ports_text(json_object_get(c, "Ports")), "RunningFor",
+			 units_since(created), "Size", "0B", "State", output_string(c, "State"),
+			 "Status", output_string(c, "Status"));
 }
 
 static const struct table_view container_view = {

@@ -12,19 +12,22 @@
 #include "base/str.h"
 #include "cnm/api.h"
 #include "cnm/networks.h"
+#include "cnm/publish.h"
 
 struct create {
 	const char *hostname, *netns;
-	struct strv nets;
+	struct strv nets, publish, expose;
 	struct settings first; /* --ip and the like */
 	json_t *labels;
 	long pid;
-	bool dry_run;
+	bool confined, dry_run;
 };
 
 static void create_free(struct create *c)
 {
 	strv_free(&c->nets);
+	strv_free(&c->publish);
+	strv_free(&c->expose);
 	settings_free(&c->first);
 	json_decref(c->labels);
 }
@@ -38,6 +41,17 @@ static int absolute(const char *path, char **ret, struct cnm_error *err)
 	return cnm_error_errno(err, errno, "--netns \"%s\"", path);
 }
 
+static int put_ports(const struct create *c, json_t *body, struct cnm_error *err)
+{
+	json_t *publish = json_array(), *exposed = json_array();
+	int r;
+
+	if (json_put(body, "Publish", publish) < 0 || json_put(body, "Exposed", exposed) < 0)
+		return api_oom(err);
+	r = publish_sandbox(&c->publish, publish, err);
+	return r < 0 ? r : publish_sandbox_exposed(&c->expose, exposed, err);
+}
+
 static json_t *create_body(struct create *c, const char *name, struct cnm_error *err)
 {
 	_free_ char *netns = NULL;
@@ -49,7 +63,8 @@ static json_t *create_body(struct create *c, const char *name, struct cnm_error 
 	networks = networks_json(&c->nets, &c->first, err);
 	if (!networks)
 		return NULL;
-	body = json_pack("{s:s s:o s:O}", "Name", name, "Networks", networks, "Labels", c->labels);
+	body = json_pack("{s:s s:o s:O s:b}", "Name", name, "Networks", networks, "Labels",
+			 c->labels, "Confined", c->confined);
 	if (!body || (c->hostname && json_put(body, "Hostname", json_string(c->hostname)) < 0) ||
 	    (c->pid && json_put(body, "Pid", json_integer(c->pid)) < 0) ||
 	    (netns && json_put(body, "Netns", json_string(netns)) < 0)) {
@@ -59,14 +74,18 @@ static json_t *create_body(struct create *c, const char *name, struct cnm_error 
 			      name);
 		return NULL;
 	}
-	return take_ptr(body);
+	return put_ports(c, body, err) < 0 ? NULL : take_ptr(body);
 }
 
 int sandbox_create(const struct command *self, const struct client *client, struct args args)
 {
 	_cleanup_(create_free) struct create c = { .labels = json_object() };
 	const struct cli_option options[] = {
+		{ 0, OPTION_FLAG, "confined", &c.confined, NULL,
+		  "Nothing in it has NET_ADMIN: networks hold it to its own MAC and addresses" },
 		OPTION_DRY_RUN(&c.dry_run),
+		{ 0, OPTION_LIST, "expose", &c.expose, "list",
+		  "Say that it listens on a port or a range of ports, for links" },
 		{ 'h', OPTION_STRING, "hostname", &c.hostname, "string",
 		  "Sandbox host name (default its name)" },
 		SETTINGS_ADDRESS_OPTIONS(&c.first),
@@ -79,6 +98,8 @@ int sandbox_create(const struct command *self, const struct client *client, stru
 		  "Adopt the network namespace at this path" },
 		{ 0, OPTION_LIST, "network-alias", &c.first.aliases, "list",
 		  "Add network-scoped alias for the sandbox" },
+		{ 'p', OPTION_LIST, "publish", &c.publish, "list",
+		  "Publish a port or a range of ports on the host" },
 		{ 0, OPTION_INT, "pid", &c.pid, "int",
 		  "Adopt the network namespace of this process" },
 		{ 0 },

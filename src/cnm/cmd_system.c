@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The commands that are about the engine as a whole: doctor, events, info, inspect, version. */
+/* The commands that are about the engine as a whole: doctor, events, info, inspect, version. Those
+ * about flows are in cmd_why.c. */
 #include "cnm/command.h"
 
 #include <errno.h>
@@ -9,6 +10,7 @@
 #include "base/str.h"
 #include "cnm/api.h"
 #include "cnm/cmd_events.h"
+#include "cnm/cmd_why.h"
 #include "cnm/output.h"
 
 #define API_VERSION "1.47"
@@ -222,7 +224,11 @@ const struct command system_commands[] = {
 	{ NULL, "inspect", NULL, "[OPTIONS] NAME|ID [NAME|ID...]",
 	  "Return low-level information on containers, images, networks, volumes and sandboxes", 1,
 	  ARGS_ANY, false, inspect },
+	{ NULL, "trace", NULL, "[OPTIONS] FROM TO",
+	  "Follow the packets of a flow through the firewall", 2, 2, false, trace },
 	{ NULL, "version", NULL, "[OPTIONS]", "Show the version of the command and the daemon", 0,
 	  0, false, version },
+	{ NULL, "why", NULL, "[OPTIONS] FROM TO",
+	  "Say whether packets of a flow arrive, and why or why not", 2, 2, false, why },
 	{ 0 },
 };

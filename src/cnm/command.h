@@ -54,6 +54,7 @@ enum option_kind {
 	OPTION_STRING,   /* const char *, borrowed from argv */
 	OPTION_INT,      /* long */
 	OPTION_LIST,     /* struct strv: one entry each time it is given */
+	OPTION_LINK,     /* the same: each "NAME" or "NAME:ALIAS" */
 	OPTION_CSV,      /* struct strv: and commas separate entries */
 	OPTION_MAP,      /* json_t * (an object the caller made): key=value */
 	OPTION_FILTER,   /* the same: key=value as Docker's filters, {"key":{"value":true}} */

@@ -36,6 +36,8 @@ static int merge_first(struct settings *to, const struct settings *from, struct 
 				  "per-network alias");
 	for (size_t i = 0; r == 0 && i < from->aliases.n; i++)
 		r = strv_add(&to->aliases, from->aliases.v[i]) < 0 ? api_oom(err) : 0;
+	for (size_t i = 0; r == 0 && i < from->links.n; i++)
+		r = strv_add(&to->links, from->links.v[i]) < 0 ? api_oom(err) : 0;
 	return r;
 }
 

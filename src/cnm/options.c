@@ -124,6 +124,19 @@ static const char *store_list(const struct cli_option *o, const char *value)
 	return r < 0 ? "out of memory" : NULL;
 }
 
+static const char *store_link(const struct cli_option *o, const char *value)
+{
+	static char why[256];
+
+	if (!*value)
+		return "empty string specified for links";
+	if (strchr(value, ':') != strrchr(value, ':')) {
+		snprintf(why, sizeof(why), "bad format for links: %s", value);
+		return why;
+	}
+	return store_list(o, value);
+}
+
 static const char *store(const struct cli_option *o, const char *value)
 {
 	switch (o->kind) {
@@ -140,6 +153,8 @@ static const char *store(const struct cli_option *o, const char *value)
 	case OPTION_LIST:
 	case OPTION_CSV:
 		return store_list(o, value);
+	case OPTION_LINK:
+		return store_link(o, value);
 	case OPTION_MAP:
 		return store_map(*(json_t **)o->dest, value);
 	case OPTION_FILTER:

@@ -99,7 +99,7 @@ static int put_ulimits(json_t *host, const struct strv *l, struct cnm_error *err
 	return r;
 }
 
-/* ---- restart, ports */
+/* ---- restart */
 
 /* "on-failure:3" */
 static int put_restart(json_t *host, const struct run_options *o, struct cnm_error *err)
@@ -120,46 +120,6 @@ static int put_restart(json_t *host, const struct run_options *o, struct cnm_err
 				  (json_int_t)max)) < 0
 		       ? api_oom(err)
 		       : 0;
-}
-
-/* "[[address:]port:]port[/protocol]", as given: the daemon says what it thinks of it. */
-static int add_binding(json_t *bindings, const char *text, struct cnm_error *err)
-{
-	_free_ char *copy = strdup(text);
-	char *container = copy ? strrchr(copy, ':') : NULL, *host = NULL;
-	const char *address = "";
-	_cleanup_(strbuf_free) struct strbuf key = { 0 };
-
-	if (!copy)
-		return api_oom(err);
-	if (container) {
-		*container++ = '\0';
-		host = strrchr(copy, ':');
-		if (host) {
-			*host++ = '\0';
-			address = copy;
-		} else {
-			host = copy;
-		}
-	} else {
-		container = copy;
-	}
-	strbuf_addf(&key, "%s%s", container, strchr(container, '/') ? "" : "/tcp");
-	if (key.failed ||
-	    json_put(bindings, key.s,
-		     json_pack("[{s:s s:s}]", "HostIp", address, "HostPort", host ? host : "")) < 0)
-		return api_oom(err);
-	return 0;
-}
-
-static int put_bindings(json_t *host, const struct strv *l, struct cnm_error *err)
-{
-	json_t *bindings = json_object();
-	int r = json_put(host, "PortBindings", bindings) < 0 ? api_oom(err) : 0;
-
-	for (size_t i = 0; r == 0 && i < l->n; i++)
-		r = add_binding(bindings, l->v[i], err);
-	return r;
 }
 
 /* ---- all of it */
@@ -203,8 +163,7 @@ json_t *run_options_host(const struct run_options *o, struct cnm_error *err)
 		api_oom(err);
 		return NULL;
 	}
-	if (put_limits(host, o, err) < 0 || put_restart(host, o, err) < 0 ||
-	    put_bindings(host, &o->publish, err) < 0)
+	if (put_limits(host, o, err) < 0 || put_restart(host, o, err) < 0)
 		return NULL;
 	return take_ptr(host);
 }

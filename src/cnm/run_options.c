@@ -13,6 +13,7 @@
 #include "cnm/mounts.h"
 #include "cnm/networks.h"
 #include "cnm/output.h"
+#include "cnm/publish.h"
 
 #define NOT_GIVEN LONG_MIN
 #define NOT_TEXT  "a name or value is not valid UTF-8, or memory ran out"
@@ -79,6 +80,8 @@ void run_options_table(struct run_options *o, struct cli_option ret[static RUN_O
 		  "Keep STDIN open even if not attached" },
 		SETTINGS_ADDRESS_OPTIONS(&o->first),
 		{ 'l', OPTION_MAP, "label", &o->labels, "list", "Set meta data on a container" },
+		{ 0, OPTION_LINK, "link", &o->first.links, "list",
+		  "Add link to another container" },
 		{ 'm', OPTION_STRING, "memory", &o->memory, "bytes", "Memory limit" },
 		{ 0, OPTION_STRING, "memory-reservation", &o->memory_reservation, "bytes",
 		  "Memory soft limit" },
@@ -170,41 +173,16 @@ int run_options_attach(const struct run_options *o, struct run_attach *ret, stru
 
 /* ---- the body */
 
-/* "80", "8000-8002/udp": each port into the object. */
-static int expose(json_t *ports, const char *text, struct cnm_error *err)
+static int put_ports(const struct run_options *o, json_t *body, json_t *host, struct cnm_error *err)
 {
-	const char *slash = strchr(text, '/'), *proto = slash ? slash + 1 : "tcp";
-	size_t n = slash ? (size_t)(slash - text) : strlen(text);
-	_free_ char *range = strndup(text, n);
-	char *dash = range ? strchr(range, '-') : NULL;
-	long low, high;
+	json_t *exposed = json_object(), *bindings = json_object();
+	int r;
 
-	if (!range)
+	if (json_put(body, "ExposedPorts", exposed) < 0 ||
+	    json_put(host, "PortBindings", bindings) < 0)
 		return api_oom(err);
-	if (dash)
-		*dash++ = '\0';
-	if (str_to_long(range, 0, 65535, &low) < 0 ||
-	    str_to_long(dash ? dash : range, low, 65535, &high) < 0)
-		return cnm_error_set(err, CNM_E_INVALID, "invalid range format for --expose: %s",
-				     text);
-	for (long port = low; port <= high; port++) {
-		char key[32];
-
-		snprintf(key, sizeof(key), "%ld/%.10s", port, proto);
-		if (json_put(ports, key, json_object()) < 0)
-			return api_oom(err);
-	}
-	return 0;
-}
-
-static int put_ports(const struct run_options *o, json_t *body, struct cnm_error *err)
-{
-	json_t *ports = json_object();
-	int r = json_put(body, "ExposedPorts", ports) < 0 ? api_oom(err) : 0;
-
-	for (size_t i = 0; r == 0 && i < o->expose.n; i++)
-		r = expose(ports, o->expose.v[i], err);
-	return r;
+	r = publish_bindings(&o->publish, bindings, exposed, err);
+	return r < 0 ? r : publish_exposed(&o->expose, exposed, err);
 }
 
 static int put_env(const struct run_options *o, json_t *body, struct cnm_error *err)
@@ -213,6 +191,28 @@ static int put_env(const struct run_options *o, json_t *body, struct cnm_error *
 	int r = env_collect(&o->env, &o->env_files, &env, err);
 
 	return r < 0 || json_put(body, "Env", strv_json(&env)) == 0 ? r : api_oom(err);
+}
+
+/* Does the first --net name a network that is none of Docker's own? */
+static bool is_user_defined(const char *name)
+{
+	static const char *const others[] = { "", "default", "bridge", "host", "none" };
+
+	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
+		if (streq(name, others[i]))
+			return false;
+	return !str_after(name, "container:");
+}
+
+/* Links are HostConfig's, and on a user-defined network also the endpoint's. */
+static int put_links(const struct run_options *o, json_t *host, json_t *first, const char *network,
+		     struct cnm_error *err)
+{
+	if (o->first.links.n && json_put(host, "Links", strv_json(&o->first.links)) < 0)
+		return api_oom(err);
+	if (!is_user_defined(network))
+		json_object_del(json_object_get(first, "EndpointConfig"), "Links");
+	return 0;
 }
 
 /* NetworkMode is the first network; options for it without any are for Docker's default one. */
@@ -227,7 +227,7 @@ static int put_networks(struct run_options *o, json_t *body, json_t *host, struc
 	if (json_put(body, "NetworkingConfig", json_pack("{s:o}", "EndpointsConfig", endpoints)) <
 	    0)
 		return api_oom(err);
-	if (o->nets.n == 0 && (s->ip || s->ip6 || s->mac || s->aliases.n) &&
+	if (o->nets.n == 0 && (s->ip || s->ip6 || s->mac || s->aliases.n || s->links.n) &&
 	    strv_add(&o->nets, "default") < 0)
 		return api_oom(err);
 	networks = networks_json(&o->nets, s, err);
@@ -236,6 +236,8 @@ static int put_networks(struct run_options *o, json_t *body, json_t *host, struc
 	name = output_string(json_array_get(networks, 0), "Network");
 	if (json_put(host, "NetworkMode", json_string(*name ? name : "default")) < 0)
 		return api_oom(err);
+	if (put_links(o, host, json_array_get(networks, 0), name, err) < 0)
+		return -ENOMEM;
 	json_array_foreach (networks, i, n) {
 		json_t *config = json_object_get(n, "EndpointConfig");
 
@@ -305,7 +307,7 @@ json_t *run_options_body(struct run_options *o, struct args words, struct cnm_er
 		cnm_error_set(err, CNM_E_INVALID, NOT_TEXT);
 		return NULL;
 	}
-	if (put_env(o, body, err) < 0 || put_ports(o, body, err) < 0 ||
+	if (put_env(o, body, err) < 0 || put_ports(o, body, host, err) < 0 ||
 	    put_volumes(o, body, host, err) < 0 || put_networks(o, body, host, err) < 0)
 		return NULL;
 	text = json_text(body);

@@ -15,6 +15,7 @@ void settings_free(struct settings *s)
 {
 	strv_free(&s->aliases);
 	strv_free(&s->link_local);
+	strv_free(&s->links);
 	strv_free(&s->driver_opts);
 }
 
@@ -74,7 +75,7 @@ json_t *settings_json(const struct settings *s, struct cnm_error *err)
 		return NULL;
 	}
 	if (!obj || put_addresses(obj, s) < 0 || put_list(obj, "Aliases", &s->aliases) < 0 ||
-	    put_string(obj, "MacAddress", s->mac) < 0 ||
+	    put_list(obj, "Links", &s->links) < 0 || put_string(obj, "MacAddress", s->mac) < 0 ||
 	    (s->gw_priority && json_put(obj, "GwPriority", json_integer(s->gw_priority)) < 0)) {
 		api_oom(err);
 		return NULL;

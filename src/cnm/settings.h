@@ -13,8 +13,9 @@
 #include "cnm/strv.h"
 
 struct settings {
-	const char *ip, *ip6, *mac;                   /* borrowed; NULL: not given */
-	struct strv aliases, link_local, driver_opts; /* driver_opts: key=value */
+	const char *ip, *ip6, *mac; /* borrowed; NULL: not given */
+	struct strv aliases, link_local, links;
+	struct strv driver_opts; /* key=value */
 	long gw_priority;
 };
 

@@ -118,3 +118,13 @@ json_t *capability_set(const json_t *add, const json_t *drop, bool privileged)
 	}
 	return take_ptr(list);
 }
+
+bool capability_is_given(const json_t *add, const json_t *drop, bool privileged, const char *name)
+{
+	uint64_t set = privileged ? ALL : chosen(add, drop);
+
+	for (size_t i = 0; i < N_NAMES; i++)
+		if (streq(names[i], name))
+			return set >> i & 1;
+	return false;
+}

@@ -15,5 +15,8 @@ const char *capability_find(const char *name);
  * the kernel's order, or NULL when memory is out.
  */
 json_t *capability_set(const json_t *add, const json_t *drop, bool privileged);
+/* Is the capability of this name ("CAP_NET_ADMIN") among those, whatever this process may hand on?
+ */
+bool capability_is_given(const json_t *add, const json_t *drop, bool privileged, const char *name);
 
 #endif

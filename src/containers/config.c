@@ -29,7 +29,7 @@ static const struct config_member config_table[] = {
 	{ "AttachStdin", M_BOOL, "false", NULL, NULL },
 	{ "AttachStdout", M_BOOL, "false", NULL, NULL },
 	{ "AttachStderr", M_BOOL, "false", NULL, NULL },
-	{ "ExposedPorts", M_SET, NULL, NULL, NULL },
+	{ "ExposedPorts", M_PORTS, NULL, NULL, NULL },
 	{ "Tty", M_BOOL, "false", NULL, NULL },
 	{ "OpenStdin", M_BOOL, "false", NULL, NULL },
 	{ "StdinOnce", M_BOOL, "false", NULL, NULL },
@@ -104,43 +104,6 @@ static int check_env(const json_t *config, struct cnm_error *err)
 	return 0;
 }
 
-/* "80", "80/tcp", "8000-8010/udp". */
-static bool is_port(const char *s)
-{
-	static const char *const protocols[] = { "", "/tcp", "/udp", "/sctp" };
-	char text[16];
-	long first, last;
-	size_t n = strspn(s, "0123456789-");
-	char *dash;
-
-	if (n >= sizeof(text))
-		return false;
-	memcpy(text, s, n);
-	text[n] = 0;
-	dash = strchr(text, '-');
-	if (dash)
-		*dash = 0;
-	if (str_to_long(text, 0, 65535, &first) < 0 ||
-	    (dash && (str_to_long(dash + 1, 0, 65535, &last) < 0 || last < first)))
-		return false;
-	for (size_t i = 0; i < sizeof(protocols) / sizeof(protocols[0]); i++)
-		if (strcasecmp(s + n, protocols[i]) == 0)
-			return true;
-	return false;
-}
-
-static int check_ports(const json_t *config, struct cnm_error *err)
-{
-	const char *port;
-	json_t *v;
-
-	json_object_foreach (json_object_get(config, "ExposedPorts"), port, v)
-		if (!is_port(port))
-			return cnm_error_set(err, CNM_E_INVALID,
-					     "invalid port specification: \"%s\"", port);
-	return 0;
-}
-
 static int check_stop(const json_t *config, struct cnm_error *err)
 {
 	const char *signal = config_text(config, "StopSignal");
@@ -182,7 +145,7 @@ static int decode_config(json_t *ret, const json_t *body, struct cnm_error *err)
 	r = r < 0 ? r
 		  : check_name("domainname", config_text(ret, "Domainname"), MAX_DOMAINNAME, err);
 	r = r < 0 ? r : check_env(ret, err);
-	r = r < 0 ? r : check_ports(ret, err);
+	r = r < 0 ? r : config_exposed_settle(ret, err);
 	r = r < 0 ? r : check_stop(ret, err);
 	return r < 0 ? r : config_working_dir(ret, err);
 }
@@ -233,6 +196,7 @@ static int decode(struct container_config *c, const json_t *body, json_t *own, u
 	r = r < 0 ? r : settle_network_mode(c->host, err);
 	r = r < 0 ? r : decode_config(c->config, own, err);
 	r = r < 0 ? r : config_endpoints_decode(c, networking, version, err);
+	r = r < 0 ? r : config_ports_warn(c, err);
 	r = r < 0 ? r : config_mounts_decode(c, err);
 	json_object_del(c->config, "MacAddress");
 	return r < 0 ? r : default_hostname(c, id, err);

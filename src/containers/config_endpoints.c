@@ -16,7 +16,7 @@
 /* What the engine finds out itself (members an inspect shows and clients send back) is not kept. */
 static const struct config_member endpoint_members[] = {
 	{ "IPAMConfig", M_OBJECT, NULL, NULL, NULL },
-	{ "Links", M_STRINGS, NULL, "--link", NULL },
+	{ "Links", M_STRINGS, NULL, NULL, NULL },
 	{ "Aliases", M_STRINGS, NULL, NULL, NULL },
 	{ "MacAddress", M_STRING, NULL, NULL, NULL },
 	{ "DriverOpts", M_MAP, NULL, NULL, NULL },
@@ -104,6 +104,7 @@ static int decode_endpoint(json_t **ret, const json_t *from, struct cnm_error *e
 	r = config_members(endpoint, from, "EndpointsConfig.", endpoint_members, err);
 	r = r < 0 ? r : check_ipam(endpoint, err);
 	r = r < 0 ? r : check_mac(config_text(endpoint, "MacAddress"), err);
+	r = r < 0 ? r : config_links_check(json_object_get(endpoint, "Links"), err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < sizeof(found_out) / sizeof(found_out[0]); i++)
@@ -222,6 +223,8 @@ static int move_mac(struct container_config *c, const char *first, struct cnm_er
 static int check_container_mode(const struct container_config *c, const char *container,
 				struct cnm_error *err)
 {
+	int r;
+
 	if (!*container)
 		return cnm_error_set(err, CNM_E_INVALID,
 				     "invalid network mode: invalid container format "
@@ -229,10 +232,10 @@ static int check_container_mode(const struct container_config *c, const char *co
 	if (*config_text(c->config, "Hostname"))
 		return cnm_error_set(err, CNM_E_INVALID,
 				     "conflicting options: hostname and the network mode");
-	if (json_object_size(json_object_get(c->config, "ExposedPorts")))
-		return cnm_error_set(err, CNM_E_INVALID,
-				     "conflicting options: port exposing and the container type "
-				     "network mode");
+	r = config_links_check_mode(c, err);
+	r = r < 0 ? r : config_ports_check_shared(c, err);
+	if (r < 0)
+		return r;
 	if (*config_text(c->config, "MacAddress"))
 		return cnm_error_set(err, CNM_E_INVALID,
 				     "conflicting options: mac-address and the network mode");
@@ -256,7 +259,8 @@ int config_endpoints_decode(struct container_config *c, const json_t *networking
 		return r;
 	if (container_network_mode(c->host, &container) == NETWORK_CONTAINER)
 		return check_container_mode(c, container, err);
-	r = decode_all(c, wanted, first, err);
+	r = config_links_check_mode(c, err);
+	r = r < 0 ? r : decode_all(c, wanted, first, err);
 	r = r < 0 ? r : check_mixed(c, err);
 	return r < 0 ? r : move_mac(c, first, err);
 }

@@ -24,7 +24,7 @@ static const struct config_member host_members[] = {
 	{ "ContainerIDFile", M_STRING, "\"\"", NULL, NULL },
 	{ "LogConfig", M_OBJECT, "{}", NULL, NULL },
 	{ "NetworkMode", M_STRING, "\"bridge\"", NULL, NULL },
-	{ "PortBindings", M_OBJECT, "{}", NULL, NULL },
+	{ "PortBindings", M_PORTS, "{}", NULL, NULL },
 	{ "RestartPolicy", M_OBJECT, "{}", NULL, NULL },
 	{ "AutoRemove", M_BOOL, "false", NULL, NULL },
 	{ "VolumeDriver", M_STRING, "\"\"", "--volume-driver", "\"local\"" },
@@ -41,7 +41,7 @@ static const struct config_member host_members[] = {
 	{ "GroupAdd", M_STRINGS, "null", NULL, NULL },
 	{ "IpcMode", M_STRING, "\"private\"", "--ipc", "\"private\"" },
 	{ "Cgroup", M_STRING, "\"\"", "the cgroup of another container", NULL },
-	{ "Links", M_STRINGS, "null", "--link", NULL },
+	{ "Links", M_STRINGS, "null", NULL, NULL },
 	{ "OomScoreAdj", M_INT, "0", NULL, NULL },
 	{ "PidMode", M_STRING, "\"\"", "--pid", "\"private\"" },
 	{ "Privileged", M_BOOL, "false", NULL, NULL },
@@ -261,19 +261,6 @@ static int check_security(const json_t *host, struct cnm_error *err)
 	return 0;
 }
 
-static int check_ports(const json_t *host, struct cnm_error *err)
-{
-	bool all = config_flag(host, "PublishAllPorts");
-
-	if (!all && json_object_size(json_object_get(host, "PortBindings")) == 0)
-		return 0;
-	return cnm_error_set(err, CNM_E_NOT_IMPLEMENTED,
-			     "%s (" WHERE
-			     "%s) is not supported by cnm: it does not publish ports yet, "
-			     "reach the container at its own address",
-			     all ? "-P" : "-p", all ? "PublishAllPorts" : "PortBindings");
-}
-
 static int check_console_size(const json_t *host, struct cnm_error *err)
 {
 	const json_t *size = json_object_get(host, "ConsoleSize");
@@ -320,7 +307,8 @@ int config_host_decode(json_t *ret, const json_t *from, struct cnm_error *err)
 {
 	int r = config_members(ret, from, WHERE, host_members, err);
 
-	r = r < 0 ? r : check_ports(ret, err);
+	r = r < 0 ? r : config_bindings_settle(ret, err);
+	r = r < 0 ? r : config_links_check(json_object_get(ret, "Links"), err);
 	r = r < 0 ? r : check_log(ret, err);
 	r = r < 0 ? r : check_restart(ret, err);
 	r = r < 0 ? r : check_capabilities(ret, "CapAdd", err);

@@ -21,6 +21,7 @@ enum member_type {
 	M_MAP,     /* object of strings */
 	M_SET,     /* object whose names matter: {"80/tcp":{}} */
 	M_OBJECT,
+	M_PORTS, /* the same, large: not copied, but replaced by what is read of it */
 	M_ARRAY,
 };
 
@@ -54,6 +55,15 @@ int config_limits_check(json_t *host, struct cnm_error *err);
 int config_mounts_decode(struct container_config *c, struct cnm_error *err);
 /* An anonymous volume at each name of the set that nothing is mounted at yet. */
 int config_mounts_anonymous(struct container_config *c, const json_t *set, struct cnm_error *err);
+/* ExposedPorts and PortBindings as runs (containers/port_spec.h), in place. */
+int config_exposed_settle(json_t *config, struct cnm_error *err);
+int config_bindings_settle(json_t *host, struct cnm_error *err);
+/* An array of links, or NULL. */
+int config_links_check(const json_t *links, struct cnm_error *err);
+/* What another container's network, or the host's, has no room for. */
+int config_ports_check_shared(const struct container_config *c, struct cnm_error *err);
+int config_links_check_mode(const struct container_config *c, struct cnm_error *err);
+int config_ports_warn(struct container_config *c, struct cnm_error *err);
 /* NetworkingConfig, into c->endpoints; and what contradicts HostConfig.NetworkMode. */
 int config_endpoints_decode(struct container_config *c, const json_t *networking, unsigned version,
 			    struct cnm_error *err);

@@ -139,6 +139,7 @@ static int check_value(enum member_type type, const json_t *v, const char *path,
 		return json_is_object(v) ? check_map(v, path, type == M_MAP, err)
 					 : wrong_type(path, "an object", err);
 	case M_OBJECT:
+	case M_PORTS:
 		return json_is_object(v) ? 0 : wrong_type(path, "an object", err);
 	case M_ARRAY:
 		return json_is_array(v) ? check_count(json_array_size(v), path, err)
@@ -170,6 +171,7 @@ static bool means_default(const struct config_member *m, const json_t *v)
 	case M_MAP:
 	case M_SET:
 	case M_OBJECT:
+	case M_PORTS:
 		return is_empty(v);
 	case M_INT:
 		return m->absent && is_empty(v);
@@ -190,7 +192,11 @@ static int value_of(const struct config_member *m, json_t *v, json_t **ret, stru
 			return config_no_memory(err);
 		return 0;
 	}
-	*ret = m->type == M_COMMAND && json_is_string(v) ? json_pack("[O]", v) : json_deep_copy(v);
+	if (m->type == M_PORTS)
+		*ret = json_incref(v);
+	else
+		*ret = m->type == M_COMMAND && json_is_string(v) ? json_pack("[O]", v)
+								 : json_deep_copy(v);
 	return *ret ? 0 : config_no_memory(err);
 }
 

@@ -11,7 +11,7 @@
 #include "containers/config_internal.h"
 
 static const struct config_member image_table[] = {
-	{ "User", M_STRING, NULL, NULL, NULL },       { "ExposedPorts", M_SET, NULL, NULL, NULL },
+	{ "User", M_STRING, NULL, NULL, NULL },       { "ExposedPorts", M_PORTS, NULL, NULL, NULL },
 	{ "Env", M_STRINGS, NULL, NULL, NULL },       { "Entrypoint", M_COMMAND, NULL, NULL, NULL },
 	{ "Cmd", M_COMMAND, NULL, NULL, NULL },       { "Volumes", M_SET, NULL, NULL, NULL },
 	{ "WorkingDir", M_STRING, NULL, NULL, NULL }, { "Labels", M_MAP, NULL, NULL, NULL },
@@ -139,6 +139,7 @@ int container_config_merge(struct container_config *c, const json_t *image, stru
 
 	if (r == 0 && take_all(c->config, checked) < 0)
 		r = config_no_memory(err);
+	r = r < 0 ? r : config_exposed_settle(c->config, err);
 	r = r < 0 ? r : check_command(c->config, err);
 	r = r < 0 ? r : config_working_dir(c->config, err);
 	if (r < 0)

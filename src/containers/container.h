@@ -26,7 +26,7 @@
  *   container_monitor.c    ends and restarts: the thread and its jobs
  *   container_stop.c       stop, kill, restart, remove
  *   container_wait.c       wait
- *   container_network.c    namespaces, connect and disconnect
+ *   container_network.c    namespaces, connect and disconnect; container_links.c
  *   container_attach.c     attach, logs, resize
  *   container_exec.c       executions
  *   container_inspect.c    inspect; container_list.c: ps and its filters; container_top.c
@@ -215,6 +215,17 @@ int container_network_paths(struct containers *cs, const struct container *c,
 /* {"NetworkID".. by network}: inspect's Networks. */
 json_t *container_networks_json(struct containers *cs, const struct container *c,
 				json_t **ret_sandbox);
+
+/* ---- container_links.c; lock held */
+/* At create: the links that name containers by what they are then. */
+int container_links_fix(struct containers *cs, struct container *c, struct cnm_error *err);
+/* At start: may they be? */
+int container_links_check(struct containers *cs, const struct container *c, struct cnm_error *err);
+/* The settings of this network with those of HostConfig.Links that are for it: a new reference. */
+json_t *container_links_add(struct containers *cs, const struct container *c, const char *network,
+			    json_t *settings);
+/* As inspect shows HostConfig.Links. */
+json_t *container_links_json(struct containers *cs, const struct container *c);
 
 /* ---- container_attach.c; lock held */
 /* A run is about to begin: connect those who are attached already. The lock is let go meanwhile. */

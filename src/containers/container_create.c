@@ -111,6 +111,7 @@ static int enter(struct containers *cs, const char *name, struct container *c,
 {
 	int r = fix_mode(cs, c, err);
 
+	r = r < 0 ? r : container_links_fix(cs, c, err);
 	if (r < 0)
 		return r;
 	c->name = name && *name ? strdup(name) : choose_name(cs);

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "containers/container.h"
+#include "containers/published.h"
 #include "containers/rootfs.h"
 
 /* ---- times for people, as Docker's go-units has them */
@@ -103,18 +104,6 @@ static json_t *command_json(const struct container *c)
 	return all;
 }
 
-static json_t *ports_json(const struct container *c)
-{
-	json_t *o = json_object();
-	const char *port;
-	json_t *v;
-
-	if (c->state == CONTAINER_RUNNING)
-		json_object_foreach (json_object_get(c->c.config, "ExposedPorts"), port, v)
-			json_put(o, port, json_null());
-	return o;
-}
-
 /* Older clients read the default bridge's address at the top. */
 static void put_default_bridge(json_t *o, const json_t *networks)
 {
@@ -143,7 +132,7 @@ static json_t *network_settings_json(struct containers *cs, const struct contain
 	json_put(o, "Bridge", json_string(""));
 	json_put(o, "SandboxID", json_string(sandbox ? c->id : ""));
 	json_put(o, "SandboxKey", json_str(json_string_value(path)));
-	json_put(o, "Ports", ports_json(c));
+	json_put(o, "Ports", sandbox ? json_incref(sandbox) : json_null());
 	json_put(o, "HairpinMode", json_false());
 	json_put(o, "LinkLocalIPv6Address", json_string(""));
 	json_put(o, "LinkLocalIPv6PrefixLen", json_integer(0));
@@ -192,6 +181,15 @@ static void put_command(const struct container *c, json_t *o)
 	json_put(o, "Args", command);
 }
 
+static json_t *host_json(struct containers *cs, const struct container *c)
+{
+	json_t *o = json_copy(c->c.host), *links = container_links_json(cs, c);
+
+	json_put(o, "Links", links ? links : json_null());
+	return o;
+}
+
+/* Its ports are as they are kept. */
 static json_t *inspect(struct containers *cs, const struct container *c)
 {
 	json_t *o = json_object(), *execs = container_exec_ids(cs, c->id);
@@ -214,10 +212,10 @@ static json_t *inspect(struct containers *cs, const struct container *c)
 	json_put(o, "AppArmorProfile", json_string(""));
 	json_put(o, "ExecIDs", json_array_size(execs) ? json_incref(execs) : json_null());
 	json_decref(execs);
-	json_put(o, "HostConfig", json_incref(c->c.host));
+	json_put(o, "HostConfig", host_json(cs, c));
 	json_put(o, "GraphDriver", graph_json(cs, c));
 	json_put(o, "Mounts", json_incref(c->c.mounts));
-	json_put(o, "Config", json_incref(c->c.config));
+	json_put(o, "Config", json_copy(c->c.config));
 	json_put(o, "NetworkSettings", network_settings_json(cs, c));
 	return o;
 }
@@ -238,6 +236,19 @@ static void put_sizes(json_t *o)
 	json_put(o, "SizeRootFs", json_integer((json_int_t)image + (json_int_t)changed));
 }
 
+/* Without the lock: there may be many. */
+static void show_ports(json_t *o)
+{
+	json_t *host = json_object_get(o, "HostConfig"), *config = json_object_get(o, "Config"),
+	       *settings = json_object_get(o, "NetworkSettings");
+	const json_t *exposed = json_object_get(config, "ExposedPorts");
+
+	json_put(host, "PortBindings", port_bindings_show(json_object_get(host, "PortBindings")));
+	if (exposed)
+		json_put(config, "ExposedPorts", port_set_show(exposed));
+	json_put(settings, "Ports", published_inspect(json_object_get(settings, "Ports")));
+}
+
 int containers_inspect(struct containers *cs, const char *ref, unsigned version, bool size,
 		       char **ret_json, struct cnm_error *err)
 {
@@ -252,6 +263,8 @@ int containers_inspect(struct containers *cs, const char *ref, unsigned version,
 	pthread_mutex_unlock(&cs->lock);
 	if (r < 0)
 		return r;
+	if (o)
+		show_ports(o);
 	if (o && size)
 		put_sizes(o);
 	*ret_json = o ? json_text(o) : NULL;

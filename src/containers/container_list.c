@@ -10,9 +10,11 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "containers/container.h"
+#include "containers/published.h"
 
-static const char *const known[] = { "id",     "name",   "label", "status", "ancestor", "network",
-				     "exited", "before", "since", "volume", NULL };
+static const char *const known[] = { "id",      "name",   "label",  "status", "ancestor",
+				     "network", "exited", "before", "since",  "volume",
+				     "publish", "expose", NULL };
 
 struct query {
 	struct containers *cs;
@@ -20,6 +22,7 @@ struct query {
 	bool all;
 	int64_t before, since; /* created; 0: not given */
 	json_t *images;        /* ids of the ancestors asked for, or NULL */
+	struct published_filter ports;
 };
 
 static const char *first_value(const struct filters *f, const char *key)
@@ -151,6 +154,20 @@ static bool is_named(const struct query *q, const struct container *c)
 	return asprintf(&slashed, "/%s", c->name) > 0 && filters_like(q->f, "name", slashed);
 }
 
+static bool has_ports(const struct query *q, const struct container *c)
+{
+	_free_ char *text = NULL;
+	_json_ json_t *sandbox = NULL;
+
+	if (!q->ports.n_publish && !q->ports.n_expose)
+		return true;
+	if (c->state != CONTAINER_RUNNING ||
+	    cnm_sandbox_inspect(q->cs->engine, c->id, &text, NULL) < 0)
+		return false;
+	sandbox = json_loads(text, 0, NULL);
+	return published_matches(&q->ports, sandbox);
+}
+
 static bool is_wanted(const struct query *q, const struct container *c)
 {
 	char code[16];
@@ -165,7 +182,7 @@ static bool is_wanted(const struct query *q, const struct container *c)
 	       filters_labels(q->f, "label", json_object_get(c->c.config, "Labels"), true) &&
 	       filters_equal(q->f, "status", container_state_name(c)) &&
 	       filters_equal(q->f, "exited", code) && is_of_image(q, c) && is_on_network(q, c) &&
-	       uses_volume(q, c);
+	       uses_volume(q, c) && has_ports(q, c);
 }
 
 /* ---- one of them */
@@ -194,25 +211,12 @@ static json_t *command_json(const struct container *c)
 	return text ? json_string(text) : NULL;
 }
 
-static json_t *ports_json(const struct container *c)
-{
-	json_t *list = json_array(), *v;
-	const char *port;
-
-	json_object_foreach (json_object_get(c->c.config, "ExposedPorts"), port, v) {
-		const char *proto = strchr(port, '/');
-
-		if (c->state == CONTAINER_RUNNING)
-			json_push(list, json_pack("{s:i,s:s}", "PrivatePort", atoi(port), "Type",
-						  proto ? proto + 1 : "tcp"));
-	}
-	return list;
-}
-
+/* Its Ports are the sandbox, until the lock is let go. */
 static json_t *one(struct containers *cs, const struct container *c)
 {
 	const char *ref = json_string_value(json_object_get(c->c.config, "Image"));
-	json_t *o = json_object(), *names = json_array();
+	json_t *o = json_object(), *names = json_array(), *sandbox = NULL;
+	json_t *networks = container_networks_json(cs, c, &sandbox);
 	char text[160];
 
 	snprintf(text, sizeof(text), "/%s", c->name);
@@ -225,15 +229,14 @@ static json_t *one(struct containers *cs, const struct container *c)
 	json_put(o, "ImageID", json_string(text));
 	json_put(o, "Command", command_json(c));
 	json_put(o, "Created", json_integer(c->created / 1000000000));
-	json_put(o, "Ports", ports_json(c));
+	json_put(o, "Ports", sandbox ? sandbox : json_null());
 	json_put(o, "Labels", json_incref(json_object_get(c->c.config, "Labels")));
 	json_put(o, "State", json_string(container_state_name(c)));
 	container_status_text(c, text, sizeof(text));
 	json_put(o, "Status", json_string(text));
 	json_put(o, "HostConfig",
 		 json_pack("{s:O}", "NetworkMode", json_object_get(c->c.host, "NetworkMode")));
-	json_put(o, "NetworkSettings",
-		 json_pack("{s:o}", "Networks", container_networks_json(cs, c, NULL)));
+	json_put(o, "NetworkSettings", json_pack("{s:o}", "Networks", networks));
 	json_put(o, "Mounts", json_incref(c->c.mounts));
 	return o;
 }
@@ -255,13 +258,43 @@ static json_t *list_all(const struct query *q, unsigned limit)
 	return list;
 }
 
+static int read_ports(struct query *q, struct cnm_error *err)
+{
+	struct published_filter *f = &q->ports;
+	int r = published_filter_read(filters_values(q->f, "publish"), "publish", &f->publish,
+				      &f->n_publish, err);
+
+	return r < 0 ? r
+		     : published_filter_read(filters_values(q->f, "expose"), "expose", &f->expose,
+					     &f->n_expose, err);
+}
+
+static void query_free(struct query *q)
+{
+	filters_free(q->f);
+	json_decref(q->images);
+	free(q->ports.publish);
+	free(q->ports.expose);
+}
+
+/* Without the lock: there may be many. */
+static void show_ports(const json_t *list)
+{
+	json_t *o;
+	size_t i;
+
+	json_array_foreach (list, i, o)
+		json_put(o, "Ports", published_list(json_object_get(o, "Ports")));
+}
+
 int containers_list(struct containers *cs, const char *filters, bool all, unsigned limit,
 		    unsigned version, char **ret_json, struct cnm_error *err)
 {
-	struct query q = { .cs = cs, .all = all || limit };
+	_cleanup_(query_free) struct query q = { .cs = cs, .all = all || limit };
 	_json_ json_t *list = NULL;
 	int r = filters_parse(&q.f, filters, known, err);
 
+	r = r < 0 ? r : read_ports(&q, err);
 	if (r < 0)
 		return r;
 	find_ancestors(&q);
@@ -271,10 +304,9 @@ int containers_list(struct containers *cs, const char *filters, bool all, unsign
 	    (r = time_of(&q, "since", &q.since, err)) == 0)
 		list = list_all(&q, limit);
 	pthread_mutex_unlock(&cs->lock);
-	filters_free(q.f);
-	json_decref(q.images);
 	if (r < 0)
 		return r;
+	show_ports(list);
 	*ret_json = list ? json_text(list) : NULL;
 	return *ret_json ? 0 : cnm_error_errno(err, ENOMEM, "list containers");
 }

@@ -15,8 +15,10 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "containers/capabilities.h"
 #include "containers/container.h"
 #include "containers/endpoint_settings.h"
+#include "containers/published.h"
 
 #define MAX_HOPS 8 /* container:X of container:Y of ... */
 
@@ -73,23 +75,74 @@ static int use_names(struct cnm_engine *e, struct container *c, struct cnm_error
 	return 0;
 }
 
-static void free_attachments(struct cnm_attachment *list, size_t n)
+/* With the links of HostConfig; a new reference, NULL: no memory. */
+static json_t *with_links(struct containers *cs, const struct container *c, const char *network,
+			  json_t *settings)
 {
-	for (size_t i = 0; i < n; i++)
-		endpoint_settings_free(&list[i].endpoint);
-	free(list);
+	LOCKED(&cs->lock);
+
+	return container_links_add(cs, c, network, settings);
 }
 
-static int declare(struct cnm_engine *e, const struct container *c,
-		   const struct cnm_attachment *list, size_t n, struct cnm_error *err)
+struct attachments {
+	struct cnm_attachment *v;
+	size_t n;
+	json_t *settings; /* an array: what v points into */
+};
+
+static void free_attachments(struct attachments *a)
 {
+	for (size_t i = 0; i < a->n; i++)
+		endpoint_settings_free(&a->v[i].endpoint);
+	free(a->v);
+	json_decref(a->settings);
+}
+
+static int add_attachment(struct containers *cs, const struct container *c, const char *network,
+			  json_t *asked, struct attachments *a, struct cnm_error *err)
+{
+	json_t *settings = with_links(cs, c, network, asked);
+	int r;
+
+	if (json_array_append_new(a->settings, settings) < 0)
+		return cnm_error_errno(err, ENOMEM, "networks of container %s", c->name);
+	r = endpoint_settings_read(settings, &a->v[a->n].endpoint, err);
+	if (r == 0)
+		a->v[a->n++].network = network;
+	return r;
+}
+
+static bool is_confined(const struct container *c)
+{
+	const json_t *host = c->c.host;
+
+	return !capability_is_given(
+		json_object_get(host, "CapAdd"), json_object_get(host, "CapDrop"),
+		json_is_true(json_object_get(host, "Privileged")), "CAP_NET_ADMIN");
+}
+
+static int declare(struct cnm_engine *e, const struct container *c, const struct attachments *a,
+		   struct cnm_error *err)
+{
+	_cleanup_(published_free) struct published ports = { 0 };
 	struct cnm_sandbox_config config = { .id = c->id,
 					     .name = c->name,
 					     .hostname = config_string(c, "Hostname"),
-					     .networks = list,
-					     .n_networks = n,
-					     .declared = true };
+					     .networks = a->v,
+					     .n_networks = a->n,
+					     .declared = true,
+					     .confined = is_confined(c) };
 	char id[CNM_ID_SIZE];
+	int r = container_network_mode(c->c.host, NULL) == NETWORK_NAMED
+			? published_read(c->c.config, c->c.host, &ports, err)
+			: 0;
+
+	if (r < 0)
+		return r;
+	config.publish = ports.publish;
+	config.n_publish = ports.n_publish;
+	config.exposed = ports.exposed;
+	config.n_exposed = ports.n_exposed;
 
 	if (!config.hostname[0])
 		config.hostname = NULL;
@@ -98,10 +151,9 @@ static int declare(struct cnm_engine *e, const struct container *c,
 
 int container_network_declare(struct containers *cs, struct container *c, struct cnm_error *err)
 {
-	struct cnm_attachment *list;
-	size_t n = 0;
+	_cleanup_(free_attachments) struct attachments a = { 0 };
 	const char *name;
-	json_t *settings;
+	json_t *asked;
 	int r;
 
 	if (!has_sandbox(c))
@@ -109,22 +161,14 @@ int container_network_declare(struct containers *cs, struct container *c, struct
 	r = use_names(cs->engine, c, err);
 	if (r < 0)
 		return r;
-	list = calloc(json_object_size(c->c.endpoints) + 1, sizeof(*list));
-	if (!list)
+	a.v = calloc(json_object_size(c->c.endpoints) + 1, sizeof(*a.v));
+	a.settings = json_array();
+	if (!a.v || !a.settings)
 		return cnm_error_errno(err, ENOMEM, "networks of container %s", c->name);
-	json_object_foreach (c->c.endpoints, name, settings) {
-		if (!network_exists(cs->engine, name))
-			continue;
-		list[n].network = name;
-		r = endpoint_settings_read(settings, &list[n].endpoint, err);
-		if (r < 0)
-			break;
-		n++;
-	}
-	if (r == 0)
-		r = declare(cs->engine, c, list, n, err);
-	free_attachments(list, n);
-	return r;
+	json_object_foreach (c->c.endpoints, name, asked)
+		if (r == 0 && network_exists(cs->engine, name))
+			r = add_attachment(cs, c, name, asked, &a, err);
+	return r < 0 ? r : declare(cs->engine, c, &a, err);
 }
 
 /* ---- start and stop */
@@ -147,15 +191,19 @@ static enum joined is_joined(struct cnm_engine *e, const char *id, const char *n
 		       : NOT_JOINED;
 }
 
-static int join(struct cnm_engine *e, const struct container *c, const char *network,
-		const json_t *settings, struct cnm_error *err)
+static int join(struct containers *cs, const struct container *c, const char *network,
+		json_t *asked, struct cnm_error *err)
 {
+	_json_ json_t *settings = with_links(cs, c, network, asked);
 	struct cnm_endpoint_config config;
-	int r = endpoint_settings_read(settings, &config, err);
+	int r;
 
+	if (!settings)
+		return cnm_error_errno(err, ENOMEM, "join network %s", network);
+	r = endpoint_settings_read(settings, &config, err);
 	if (r < 0)
 		return r;
-	r = cnm_network_connect(e, network, c->id, &config, NULL, err);
+	r = cnm_network_connect(cs->engine, network, c->id, &config, NULL, err);
 	endpoint_settings_free(&config);
 	return r;
 }
@@ -170,14 +218,20 @@ static int start(struct containers *cs, struct container *c, struct cnm_error *e
 		r = container_network_declare(cs, c, err);
 	json_object_foreach (c->c.endpoints, name, settings)
 		if (r == 0 && is_joined(cs->engine, c->id, name) == NOT_JOINED)
-			r = join(cs->engine, c, name, settings, err);
+			r = join(cs, c, name, settings, err);
 	return r < 0 ? r : cnm_sandbox_start(cs->engine, c->id, NULL, err);
 }
 
 int container_network_start(struct containers *cs, struct container *c, struct cnm_error *err)
 {
-	int r = has_sandbox(c) ? start(cs, c, err) : 0;
+	int r;
 
+	pthread_mutex_lock(&cs->lock);
+	r = container_links_check(cs, c, err);
+	pthread_mutex_unlock(&cs->lock);
+	if (r < 0 || !has_sandbox(c))
+		return r;
+	r = start(cs, c, err);
 	return r < 0 ? cnm_error_prefix(err, "failed to set up container networking"), r : 0;
 }
 
@@ -288,7 +342,8 @@ static json_t *resting_settings(struct cnm_engine *e, const char *network, const
 /* What was asked for shows beside what came of it. */
 static void add_asked(json_t *settings, const json_t *asked)
 {
-	static const char *const shown[] = { "IPAMConfig", "Links", "Aliases", "DriverOpts" };
+	static const char *const shown[] = { "IPAMConfig", "Aliases", "DriverOpts" };
+	json_t *links = json_object_get(asked, "Links");
 
 	for (unsigned i = 0; i < sizeof(shown) / sizeof(*shown); i++) {
 		json_t *v = json_object_get(asked, shown[i]);
@@ -296,6 +351,8 @@ static void add_asked(json_t *settings, const json_t *asked)
 		if (json_is_array(v) ? json_array_size(v) : json_object_size(v))
 			json_put(settings, shown[i], json_incref(v));
 	}
+	/* Those of HostConfig are shown there. */
+	json_put(settings, "Links", json_array_size(links) ? json_incref(links) : json_null());
 }
 
 json_t *container_networks_json(struct containers *cs, const struct container *c,

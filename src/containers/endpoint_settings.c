@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
+#include "containers/links.h"
 
 static int read_texts(const json_t *o, const char *key, const char *const **ret, size_t *ret_n,
 		      struct cnm_error *err)
@@ -48,6 +50,38 @@ static int read_options(const json_t *o, struct cnm_endpoint_config *config, str
 	return 0;
 }
 
+/* The array and the names in one piece of memory; the aliases are in the JSON. */
+static int read_links(const json_t *o, struct cnm_endpoint_config *config, struct cnm_error *err)
+{
+	json_t *array = NULL, *v;
+	const char *name, *alias;
+	size_t i, n, room = 0;
+	struct cnm_kv *kvs;
+	char *text;
+	int r = json_get_array(o, "Links", &array, err);
+
+	if (r < 0 || json_array_size(array) == 0)
+		return r;
+	json_array_foreach (array, i, v)
+		room += sizeof(*kvs) + json_string_length(v) + 1;
+	kvs = calloc(1, room);
+	if (!kvs)
+		return cnm_error_errno(err, ENOMEM, "Links");
+	config->links = kvs;
+	text = (char *)(kvs + json_array_size(array));
+	json_array_foreach (array, i, v) {
+		if (!json_is_string(v))
+			return cnm_error_set(err, CNM_E_INVALID, "Links: %zu is not a string", i);
+		r = link_parse(json_string_value(v), &name, &n, &alias, err);
+		if (r < 0)
+			return r;
+		kvs[config->n_links++] = (struct cnm_kv){ text, alias };
+		memcpy(text, name, n);
+		text += n + 1;
+	}
+	return 0;
+}
+
 int endpoint_settings_read(const json_t *settings, struct cnm_endpoint_config *ret,
 			   struct cnm_error *err)
 {
@@ -65,6 +99,7 @@ int endpoint_settings_read(const json_t *settings, struct cnm_endpoint_config *r
 	     (r = read_texts(ipam, "LinkLocalIPs", &config.link_local, &config.n_link_local, err)) <
 		     0 ||
 	     (r = read_texts(settings, "Aliases", &config.aliases, &config.n_aliases, err)) < 0 ||
+	     (r = read_links(settings, &config, err)) < 0 ||
 	     (r = json_get_string(settings, "MacAddress", &config.mac, err)) < 0 ||
 	     (r = read_options(settings, &config, err)) < 0 ||
 	     (r = json_get_int(settings, "GwPriority", &priority, err)) < 0)) {
@@ -81,6 +116,7 @@ void endpoint_settings_free(struct cnm_endpoint_config *config)
 	free((void *)config->link_local);
 	free((void *)config->aliases);
 	free((void *)config->driver_opts);
+	free((void *)config->links);
 }
 
 static void put_text(json_t *o, const char *key, const char *text)
@@ -98,6 +134,15 @@ static void put_texts(json_t *o, const char *key, const char *const *texts, size
 	json_put(o, key, array);
 }
 
+static void put_links(json_t *o, const struct cnm_kv *links, size_t n)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_push(array, json_sprintf("%s:%s", links[i].key, links[i].value));
+	json_put(o, "Links", array);
+}
+
 json_t *endpoint_settings_write(const struct cnm_endpoint_config *config)
 {
 	json_t *o = json_object(), *ipam = json_object(), *options = json_object();
@@ -110,6 +155,8 @@ json_t *endpoint_settings_write(const struct cnm_endpoint_config *config)
 		put_text(options, config->driver_opts[i].key, config->driver_opts[i].value);
 	json_put(o, "IPAMConfig", ipam);
 	put_texts(o, "Aliases", config->aliases, config->n_aliases);
+	if (config->n_links)
+		put_links(o, config->links, config->n_links);
 	put_text(o, "MacAddress", config->mac);
 	json_put(o, "DriverOpts", options);
 	json_put(o, "GwPriority", json_integer(config->gw_priority));

@@ -41,6 +41,7 @@ static void see_endpoint(const struct cnm_endpoint_config *c)
 	see_texts(c->link_local, c->n_link_local);
 	see_texts(c->aliases, c->n_aliases);
 	see_kvs(c->driver_opts, c->n_driver_opts);
+	see_kvs(c->links, c->n_links);
 }
 
 static void see_network(const struct cnm_network_config *c)
@@ -70,6 +71,16 @@ static void see_sandbox(const struct cnm_sandbox_config *c)
 	for (size_t i = 0; i < c->n_networks; i++) {
 		see(c->networks[i].network);
 		see_endpoint(&c->networks[i].endpoint);
+	}
+	for (size_t i = 0; i < c->n_publish; i++) {
+		see(c->publish[i].protocol);
+		see(c->publish[i].host_ip);
+		seen += c->publish[i].first + c->publish[i].last + c->publish[i].host_first +
+			c->publish[i].host_last;
+	}
+	for (size_t i = 0; i < c->n_exposed; i++) {
+		see(c->exposed[i].protocol);
+		seen += c->exposed[i].first + c->exposed[i].last;
 	}
 }
 

@@ -8,6 +8,8 @@
 
 #include "base/json.h"
 #include "containers/config.h"
+#include "containers/links.h"
+#include "containers/published.h"
 
 static volatile size_t seen;
 
@@ -19,6 +21,46 @@ static void see(const json_t *j)
 		abort(); /* whatever is accepted can be shown */
 	seen += strlen(text);
 	free(text);
+}
+
+static void see_shown(json_t *shown)
+{
+	see(shown);
+	json_decref(shown);
+}
+
+/* What is kept of ports can be read again, and is as few as it was. */
+static void ports(const struct container_config *c)
+{
+	const json_t *bindings = json_object_get(c->host, "PortBindings");
+	struct port_binding *v = NULL;
+	struct published p = { 0 };
+	size_t n = 0;
+
+	if (published_read(c->config, c->host, &p, NULL) < 0 ||
+	    port_bindings_read(bindings, &v, &n, NULL) < 0 || n > p.n_publish)
+		abort();
+	for (size_t i = 0; i < p.n_publish; i++)
+		if (!p.publish[i].first || p.publish[i].last < p.publish[i].first)
+			abort();
+	seen += p.n_exposed;
+	published_free(&p);
+	free(v);
+	see_shown(port_bindings_show(bindings));
+	see_shown(port_set_show(json_object_get(c->config, "ExposedPorts")));
+}
+
+static void links(const struct container_config *c)
+{
+	const char *name, *alias;
+	json_t *v;
+	size_t i, n;
+
+	json_array_foreach (json_object_get(c->host, "Links"), i, v) {
+		if (link_parse(json_string_value(v), &name, &n, &alias, NULL) < 0)
+			abort();
+		seen += n + strlen(alias);
+	}
 }
 
 static void create(const json_t *body, unsigned version, const json_t *image)
@@ -37,6 +79,8 @@ static void create(const json_t *body, unsigned version, const json_t *image)
 	seen += (size_t)container_stop_signal(c.config) + (size_t)container_stop_timeout(c.config);
 	if (image)
 		seen += (size_t)container_config_merge(&c, image, &err);
+	ports(&c);
+	links(&c);
 	see(c.config);
 	see(c.host);
 	see(c.endpoints);

@@ -72,6 +72,7 @@ static inline void note_endpoint(const struct cnm_endpoint_config *c)
 	note_texts("ll", c->link_local, c->n_link_local);
 	note_texts("alias", c->aliases, c->n_aliases);
 	note_kvs("opt", c->driver_opts, c->n_driver_opts);
+	note_kvs("link", c->links, c->n_links);
 	if (c->gw_priority)
 		note(" gw=%d", c->gw_priority);
 }
@@ -258,6 +259,14 @@ int cnm_sandbox_create(struct cnm_engine *e, const struct cnm_sandbox_config *c,
 		note(" on [%s]", c->networks[i].network);
 		note_endpoint(&c->networks[i].endpoint);
 	}
+	for (size_t i = 0; i < c->n_publish; i++)
+		note(" publish %s [%s] %u-%u %u-%u", c->publish[i].protocol, c->publish[i].host_ip,
+		     c->publish[i].host_first, c->publish[i].host_last, c->publish[i].first,
+		     c->publish[i].last);
+	for (size_t i = 0; i < c->n_exposed; i++)
+		note(" exposed %s %u-%u", c->exposed[i].protocol, c->exposed[i].first,
+		     c->exposed[i].last);
+	note_if("confined", c->confined ? "yes" : NULL);
 	new_id(id);
 	return plan(dry);
 }
@@ -281,6 +290,22 @@ int cnm_sandbox_list(struct cnm_engine *e, char **ret, struct cnm_error *err)
 	note("sandbox list");
 	*ret = strdup("[]");
 	return 0;
+}
+
+int cnm_why(struct cnm_engine *e, const struct cnm_flow *f, bool probe, char **ret,
+	    struct cnm_error *err)
+{
+	note(" why [%s] [%s] %s %u %d", f->from, f->to, f->protocol ? f->protocol : "-", f->port,
+	     probe);
+	*ret = strdup("{\"Reachable\":true}");
+	return 0;
+}
+
+int cnm_trace(struct cnm_engine *e, const struct cnm_flow *f, unsigned seconds,
+	      int (*deliver)(const char *json, void *arg), void *arg, struct cnm_error *err)
+{
+	note(" trace [%s] [%s] %u", f->from, f->to, seconds);
+	return deliver("{\"Verdict\":\"accept\"}", arg);
 }
 
 /* Hands out kept_events, and is told of none later. */

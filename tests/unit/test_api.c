@@ -215,8 +215,12 @@ static void test_connect(void **state)
 	       "");
 	assert_string_equal(asked, "connect [n] [c]");
 	expect(post("/networks/n/connect",
-		    "{\"Container\":\"c\",\"EndpointConfig\":{\"Links\":[\"a\"]}}"),
-	       400, "Links is not supported");
+		    "{\"Container\":\"c\",\"EndpointConfig\":{\"Links\":[\"a\",\"b:x\"]}}"),
+	       200, "");
+	assert_string_equal(asked, "connect [n] [c] link:a=a link:b=x");
+	expect(post("/networks/n/connect",
+		    "{\"Container\":\"c\",\"EndpointConfig\":{\"Links\":[\"a:b:c\"]}}"),
+	       400, "bad format for links: a:b:c");
 	expect(post("/networks/n/connect",
 		    "{\"Container\":\"c\",\"EndpointConfig\":{\"GwPriority\":99999999999}}"),
 	       400, "out of range");
@@ -234,6 +238,22 @@ static void test_own_routes(void **state)
 	       201, "{\"Id\":\"aaaa");
 	assert_string_equal(
 		asked, "sandbox [s] pid=7 hostname=h netns=/x label:a=b on [n] alias:w on [m]");
+	expect(post("/cnm/v1/sandboxes",
+		    "{\"Name\":\"s\",\"Confined\":true,\"Exposed\":[{\"Protocol\":\"udp\",\"First\":53}],"
+		    "\"Publish\":[{\"Protocol\":\"tcp\",\"HostIp\":\"::1\",\"HostFirst\":9000,"
+		    "\"First\":8000,\"Last\":8010},{\"Protocol\":\"sctp\",\"HostIp\":\"\",\"First\":7},"
+		    "{\"Protocol\":\"tcp\",\"HostIp\":\"\",\"HostFirst\":90,\"HostLast\":99,"
+		    "\"First\":80}]}"),
+	       201, "{\"Id\":\"aaaa");
+	assert_string_equal(asked,
+			    "sandbox [s] pid=0 publish tcp [::1] 9000-9010 8000-8010 publish "
+			    "sctp [] 0-0 7-7 publish tcp [] 90-99 80-80 exposed udp 53-53 "
+			    "confined=yes");
+	expect(post("/cnm/v1/sandboxes", "{\"Name\":\"s\",\"Exposed\":[{\"First\":65536}]}"), 400,
+	       "First 65536 is not a port");
+	expect(post("/cnm/v1/sandboxes", "{\"Name\":\"s\",\"Publish\":[{\"Port\":80}]}"), 400,
+	       "unknown field Port");
+	expect(post("/cnm/v1/sandboxes", "{\"Name\":\"s\",\"Publish\":7}"), 400, "Publish");
 	expect(post("/cnm/v1/sandboxes", "{\"Name\":\"s\",\"Nets\":[]}"), 400,
 	       "unknown field Nets");
 	expect(post("/cnm/v1/sandboxes", "{\"Name\":\"s\",\"Pid\":-1}"), 400, "not a process id");

@@ -72,7 +72,7 @@ static void test_refusals(void **state)
 	expect(ask("POST", "/containers/c/stop?t=soon", NULL, ""), 400, "invalid value for t");
 	expect(ask("POST", "/containers/c/resize?h=-1&w=1", NULL, ""), 400, "terminal");
 	expect(ask("POST", "/containers/c/resize?h=1&w=65536", NULL, ""), 400, "terminal");
-	expect(ask("DELETE", "/containers/c?link=1", NULL, ""), 501, "no links");
+	expect(ask("DELETE", "/containers/c?link=1", NULL, ""), 501, "alone");
 	expect(ask("PUT", "/containers/c", NULL, ""), 405, "Allow: DELETE");
 	expect(get("/containers/c/nonsense"), 405, "Allow: DELETE");
 	expect(ask("POST", "/images/a/tag", NULL, ""), 400, "repo");

@@ -113,9 +113,6 @@ static const struct {
 	{ "create --security-opt apparmor=x", CNM_E_NOT_IMPLEMENTED,
 	  "--security-opt apparmor (HostConfig.SecurityOpt) is not supported by cnm", 0 },
 	{ "create --cpus 9999", CNM_E_INVALID, "range of CPUs is from 0.01 to ", 0 },
-	{ "create -p 80:80", CNM_E_NOT_IMPLEMENTED, "-p (HostConfig.PortBindings) is not supported",
-	  0 },
-	{ "create --link", CNM_E_NOT_IMPLEMENTED, "--link (HostConfig.Links) is not supported", 0 },
 	{ "create --dns", CNM_E_NOT_IMPLEMENTED, "--dns (HostConfig.Dns)", 0 },
 	{ "create --add-host", CNM_E_NOT_IMPLEMENTED, "--add-host (HostConfig.ExtraHosts)", 0 },
 	{ "create --device /dev", CNM_E_NOT_IMPLEMENTED,
@@ -336,7 +333,7 @@ static void test_values_refused(void **state)
 	invalid("{\"Env\":{}}", "Env must be an array of strings");
 	invalid("{\"Env\":[1]}", "Env must be a string");
 	invalid("{\"HostConfig\":[]}", "HostConfig");
-	invalid("{\"ExposedPorts\":{\"x/tcp\":{}}}", "invalid port specification: \"x/tcp\"");
+	invalid("{\"ExposedPorts\":{\"x/tcp\":{}}}", "invalid port specification: \"x\"");
 	invalid("{\"ExposedPorts\":{\"80-70/tcp\":{}}}", "invalid port specification");
 	invalid("{\"StopTimeout\":-2}", "invalid StopTimeout -2");
 	refused("{\"Frobnicate\":1}", CNM_E_NOT_IMPLEMENTED,
@@ -430,7 +427,57 @@ static void test_endpoints(void **state)
 		"conflicting options: mac-address and the network mode");
 	invalid("{\"Hostname\":\"x\",\"HostConfig\":{\"NetworkMode\":\"container:y\"}}",
 		"conflicting options: hostname and the network mode");
-	refused(ENDPOINTS("a", "{\"a\":{\"Links\":[\"x:y\"]}}"), CNM_E_NOT_IMPLEMENTED, "--link");
+}
+
+/* ---- ports and links */
+
+static const char undefined[] = "can't be used with links. This would result in undefined behavior";
+
+static void test_ports(void **state)
+{
+	assert_int_equal(
+		decode("{\"ExposedPorts\":{\"81/tcp\":{},\"80\":{},\"7-9/UDP\":null},"
+		       "\"HostConfig\":{\"PortBindings\":{\"80/tcp\":[{\"HostPort\":\"80\"}],"
+		       "\"81/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"81\"}],\"9/udp\":null}}}",
+		       1047),
+		0);
+	expect(json_object_get(c.config, "ExposedPorts"), "{\"80-81/tcp\":{},\"7-9/udp\":{}}");
+	expect(json_object_get(c.host, "PortBindings"),
+	       "{\"80-81/tcp\":[{\"HostIp\":\"\",\"HostPort\":\"80-81\"}],"
+	       "\"9/udp\":[{\"HostIp\":\"\",\"HostPort\":\"\"}]}");
+	expect(c.warnings, "[]");
+	assert_int_equal(decode("{\"HostConfig\":{\"NetworkMode\":\"host\",\"PortBindings\":"
+				"{\"80/tcp\":[{\"HostPort\":\"80\"}]}}}",
+				1047),
+			 0);
+	expect(c.warnings, "[\"Published ports are discarded when using host network mode\"]");
+	host_invalid("{\"NetworkMode\":\"container:x\",\"PortBindings\":{\"80/tcp\":[]}}",
+		     "conflicting options: port publishing and the container type network mode");
+	host_invalid("{\"NetworkMode\":\"container:x\",\"PublishAllPorts\":true}",
+		     "conflicting options: port publishing and the container type network mode");
+	invalid("{\"ExposedPorts\":{\"80/tcp\":{}},\"HostConfig\":{\"NetworkMode\":\"container:x\"}}",
+		"conflicting options: port exposing and the container type network mode");
+	invalid("{\"ExposedPorts\":{\"0/tcp\":{}}}", "invalid port specification: \"0\"");
+	host_invalid("{\"PortBindings\":[]}", "HostConfig.PortBindings must be an object");
+}
+
+static void test_links(void **state)
+{
+	_free_ char *container = NULL, *host = NULL;
+
+	assert_true(asprintf(&container, "conflicting options: container type network %s",
+			     undefined) > 0);
+	assert_true(asprintf(&host, "conflicting options: host type networking %s", undefined) > 0);
+	host_invalid("{\"NetworkMode\":\"container:x\",\"Links\":[\"a:b\"]}", container);
+	host_invalid("{\"NetworkMode\":\"host\",\"Links\":[\"a:b\"]}", host);
+	host_invalid("{\"Links\":[\"a:b:c\"]}", "bad format for links: a:b:c");
+	host_invalid("{\"Links\":[\"\"]}", "empty string specified for links");
+	invalid(ENDPOINTS("a", "{\"a\":{\"Links\":[\"x:\"]}}"),
+		"invalid config for network a: invalid endpoint settings: bad format for links: x:");
+	assert_int_equal(decode(ENDPOINTS("a", "{\"a\":{\"Links\":[\"x:y\"]}}"), 1047), 0);
+	expect(json_object_get(json_object_get(c.endpoints, "a"), "Links"), "[\"x:y\"]");
+	assert_int_equal(decode("{\"HostConfig\":{\"Links\":[\"/x:/web/y\"]}}", 1047), 0);
+	expect(json_object_get(c.host, "Links"), "[\"/x:/web/y\"]");
 }
 
 /* ---- with the image */
@@ -463,6 +510,8 @@ static void test_merge(void **state)
 	assert_int_equal(container_stop_signal(c.config), SIGQUIT);
 	assert_int_equal(json_array_size(c.mounts), 1);
 	assert_int_equal(json_string_length(json_object_get(mount_at("/v"), "Name")), 64);
+	merge("{\"ExposedPorts\":{\"81/tcp\":{},\"80/udp\":{}}}", image);
+	expect(json_object_get(c.config, "ExposedPorts"), "{\"80-81/tcp\":{},\"80/udp\":{}}");
 	merge("{\"Cmd\":[\"x\"]}", image);
 	expect_members(c.config, "{\"Cmd\":[\"x\"],\"Entrypoint\":[\"/e\"]}");
 	merge("{\"Entrypoint\":\"/own\"}", image);
@@ -572,9 +621,10 @@ static void test_no_memory(void **state)
 {
 	_json_ json_t *body = parse(
 		"{\"Env\":[\"A=1\"],\"Labels\":{\"a\":\"b\"},\"MacAddress\":\"02:42:ac:11:00:09\","
-		"\"Volumes\":{\"/v\":{}},\"HostConfig\":{\"Binds\":[\"/a:/b\",\"n:/c\"],\"Tmpfs\":"
+		"\"ExposedPorts\":{\"80\":{}},\"Volumes\":{\"/v\":{}},\"HostConfig\":{\"Binds\":[\"/a:/b\",\"n:/c\"],\"Tmpfs\":"
 		"{\"/t\":\"\"},\"Mounts\":[{\"Type\":\"tmpfs\",\"Target\":\"/m\"}],\"CapAdd\":[\"kill\"],"
-		"\"Memory\":67108864,\"Ulimits\":[{\"Name\":\"core\"}]},\"NetworkingConfig\":"
+		"\"Memory\":67108864,\"PortBindings\":{\"80\":[{\"HostPort\":\"81\"}],\"82\":[{},{}]},"
+		"\"Ulimits\":[{\"Name\":\"core\"}]},\"NetworkingConfig\":"
 		"{\"EndpointsConfig\":{\"a\":{\"IPAMConfig\":{\"IPv4Address\":\"10.0.0.9\"}}}}}");
 	_json_ json_t *image =
 		parse("{\"Env\":[\"B=1\"],\"Cmd\":[\"sh\"],\"Volumes\":{\"/w\":{}}}");
@@ -605,6 +655,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_limits_refused, done),
 		cmocka_unit_test_teardown(test_limits, done),
 		cmocka_unit_test_teardown(test_endpoints, done),
+		cmocka_unit_test_teardown(test_ports, done),
+		cmocka_unit_test_teardown(test_links, done),
 		cmocka_unit_test_teardown(test_merge, done),
 		cmocka_unit_test_teardown(test_merge_refused, done),
 		cmocka_unit_test_teardown(test_signals, done),
