@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/*
- * As Docker's command orders them, but that neighbours of which each leads to another number are
- * joined, too.
- */
+/* As Docker's command orders and joins them: neighbours that lead to their own numbers. */
 #include "cnm/ports_text.h"
 
 #include <stdlib.h>
@@ -54,7 +51,7 @@ static size_t join(struct run *v, size_t n)
 		return 0;
 	qsort(v, n, sizeof(*v), compare_kinds);
 	for (size_t i = 1; i < n; i++) {
-		if (compare_texts(&v[at], &v[i]) == 0 && v[at].shift == v[i].shift &&
+		if (compare_texts(&v[at], &v[i]) == 0 && !v[at].shift && !v[i].shift &&
 		    v[i].first <= v[at].last + 1)
 			v[at].last = v[i].last;
 		else

@@ -30,6 +30,7 @@
 
 #define CREATE_MS   60000
 #define LOOK_MS     200
+#define IDLE_LOOKS  15
 #define MAX_MESSAGE 65536
 #define MAX_ARGS    64
 #define PATH_ENV    "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -146,7 +147,7 @@ static int read_more(int fd, struct strbuf *b)
 /*
  * The whole answer, maybe empty: 0; or -ETIME. A runtime that is killed may leave a process that
  * keeps its stderr, of which conmon waits for the end, for ever: so when there is no answer for a
- * while, and then again, and no runtime either, there will be none.
+ * while (a slow machine takes its time between the two) and no runtime either, there will be none.
  */
 static int read_answer(int fd, pid_t conmon, const char *id, struct strbuf *b)
 {
@@ -159,7 +160,7 @@ static int read_answer(int fd, pid_t conmon, const char *id, struct strbuf *b)
 		if (n > 0 && read_more(fd, b))
 			return 0;
 		idle = n == 0 && !conmon_is_creating(conmon, id) ? idle + 1 : 0;
-		if (idle == 2)
+		if (idle == IDLE_LOOKS)
 			return 0;
 	}
 	return -ETIME;

@@ -158,7 +158,7 @@ json_t *container_links_json(struct containers *cs, const struct container *c)
 	size_t i;
 
 	if (!json_array_size(list) || !are_old(c))
-		return json_incref(list);
+		return json_null();
 	shown = json_array();
 	json_array_foreach (list, i, link) {
 		const struct container *to = target(cs, link, &alias);

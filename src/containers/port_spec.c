@@ -166,7 +166,7 @@ static int read_text(const json_t *o, const char *name, const char **ret, struct
 static int read_binding(struct reader *rd, const struct port_run *run, const json_t *from,
 			struct cnm_error *err)
 {
-	struct port_binding *b;
+	struct port_binding *b = NULL;
 	const char *ip = "", *port = "";
 	int r = add_entry(rd, &b, err);
 

@@ -98,6 +98,22 @@ static void put_ports(struct store_tx **tx, const struct sandbox *sb)
 		tx_put_sandbox(tx, sb, STORE_READY, false);
 }
 
+/* Lock held on entry and exit, let go meanwhile: the row, after a request that was undone. */
+static void rewrite_ports(struct cnm_engine *e, struct sandbox *sb)
+{
+	struct store_tx *tx;
+
+	if (!sb->n_ports)
+		return;
+	tx = store_tx_new(e->store);
+	put_ports(&tx, sb);
+	sb->busy = true;
+	pthread_mutex_unlock(&e->lock);
+	store_commit(e->store, tx, STORE_NORMAL, NULL);
+	pthread_mutex_lock(&e->lock);
+	release(e, sb);
+}
+
 /* ---- connect */
 
 /*
@@ -179,6 +195,8 @@ int cnm_network_connect(struct cnm_engine *e, const char *network, const char *s
 	if (r < 0)
 		ports_tell(sb, err);
 	ports_end(e, sb, &ports, r == 0 && !dry);
+	if (r < 0 && !dry)
+		rewrite_ports(e, sb);
 	if (r < 0 || dry)
 		model_del_endpoint(&e->model, ep, false);
 	return r;

@@ -147,10 +147,17 @@ static int open_parts(struct cnm_engine *e, const struct cnm_options *o, struct 
 	if (r < 0)
 		return r;
 	reconcile_uplinks(e);
-	r = proxy_new(
+	return 0;
+}
+
+/* Who waits at its sockets since before the start is asked about now: every port is known. */
+static int open_proxy(struct cnm_engine *e, struct cnm_error *err)
+{
+	int r = proxy_new(
 		&e->proxy,
 		&(struct proxy_options){ .fdkeep = e->fdkeep, .find = ports_find_target, .arg = e },
 		err);
+
 	hostports_set_own(IPPROTO_TCP, proxy_port(e->proxy, IPPROTO_TCP));
 	hostports_set_own(IPPROTO_UDP, proxy_port(e->proxy, IPPROTO_UDP));
 	return r;
@@ -229,8 +236,9 @@ int cnm_engine_open(struct cnm_engine **ret, const struct cnm_options *options,
 	pthread_cond_init(&e->changed, &ca);
 	pthread_condattr_destroy(&ca);
 	if ((r = set_options(e, options, err)) < 0 || (r = open_parts(e, options, err)) < 0 ||
-	    (r = engine_restore(e, err)) < 0 || (r = load_ruleset(e, err)) < 0 ||
-	    (r = make_predefined(e, err)) < 0 || (r = reconcile_start(e, err)) < 0) {
+	    (r = engine_restore(e, err)) < 0 || (r = open_proxy(e, err)) < 0 ||
+	    (r = load_ruleset(e, err)) < 0 || (r = make_predefined(e, err)) < 0 ||
+	    (r = reconcile_start(e, err)) < 0) {
 		cnm_engine_close(e);
 		return r;
 	}

@@ -50,9 +50,10 @@ struct cnm_engine {
 	pthread_mutex_t lock;
 	pthread_cond_t changed; /* an object left a transient state */
 	struct model model;
-	struct driver_env env; /* mtu follows the host's uplinks */
-	struct trace *traces;  /* those that run (trace.c) */
-	bool host_checked;     /* the host's objects were compared since start */
+	struct driver_env env;  /* mtu follows the host's uplinks */
+	struct uplinks uplinks; /* written by the reconciler alone */
+	struct trace *traces;   /* those that run (trace.c) */
+	bool host_checked;      /* the host's objects were compared since start */
 	bool all_checked;
 	bool pruning;
 	/* cnm turned forwarding on, for this family; decides what happens to foreign packets */

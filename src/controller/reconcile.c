@@ -257,12 +257,13 @@ static void learn_nsids(struct cnm_engine *e)
 
 /* ---- hearing */
 
-/* Could the MTU of the uplinks be another, after this about a link that is not ours? */
-static bool concerns_uplinks(const struct cnm_engine *e, const struct monitor_event *ev)
+/* Could the MTU of the uplinks be another, after this about a link? */
+static bool concerns_uplinks(const struct reconcile *rc, const struct monitor_event *ev)
 {
-	if (ev->gone || !ev->up)
-		return !str_after(ev->name, "veth");
-	return ev->mtu != e->env.mtu;
+	for (unsigned i = 0; i < rc->e->uplinks.n; i++)
+		if (rc->e->uplinks.ifindex[i] == ev->ifindex)
+			return ev->gone || !ev->up || ev->mtu != rc->e->env.mtu;
+	return false;
 }
 
 static void hear_host(struct reconcile *rc, const struct monitor_event *ev)
@@ -275,7 +276,7 @@ static void hear_host(struct reconcile *rc, const struct monitor_event *ev)
 	case MONITOR_LINK:
 		v = judge_host(e, ev, place);
 		act_on(rc, v, place, ev);
-		rc->uplinks |= v == UNWANTED && concerns_uplinks(e, ev);
+		rc->uplinks |= v == UNWANTED && concerns_uplinks(rc, ev);
 		break;
 	case MONITOR_PORT:
 		if (ev->gone ? judge_host(e, ev, place) != UNWANTED && place[0]
@@ -376,12 +377,13 @@ static void compare_all(struct reconcile *rc)
 
 void reconcile_uplinks(struct cnm_engine *e)
 {
-	unsigned mtu;
+	struct uplinks u;
 
-	if (applier_uplink_mtu(e->applier, &mtu, NULL) < 0)
+	if (applier_uplinks(e->applier, &u, NULL) < 0)
 		return;
 	pthread_mutex_lock(&e->lock);
-	e->env.mtu = mtu > MAX_MTU ? MAX_MTU : mtu;
+	e->uplinks = u;
+	e->env.mtu = u.mtu > MAX_MTU ? MAX_MTU : u.mtu;
 	pthread_mutex_unlock(&e->lock);
 }
 

@@ -48,14 +48,21 @@ struct found {
 	char name[];
 };
 
+/* A DROP that could not be sent; it goes before what is sent next. */
+struct unsent {
+	struct unsent *next;
+	char name[];
+};
+
 struct fdkeep {
 	enum backend backend;
 	int sock;
 	char *run_dir, *program;
 	pthread_mutex_t restart; /* held while a keeper is started */
 	atomic_uint generation;
-	pthread_mutex_t mutex; /* guards found */
+	pthread_mutex_t mutex; /* guards found and unsent */
 	struct map found;
+	struct unsent *unsent;
 };
 
 union control {
@@ -311,11 +318,49 @@ static int open_keeper(struct fdkeep *k, struct cnm_error *err)
 	return r < 0 ? list_error(k, r, err) : 0;
 }
 
+static int send_drop_once(struct fdkeep *k, const char *name)
+{
+	char text[MAX_NAME + 16];
+
+	snprintf(text, sizeof(text), "DROP %s", name);
+	return send_message(k->sock, text, NULL, 0);
+}
+
+static void remember_drop(struct fdkeep *k, const char *name)
+{
+	struct unsent *u = malloc(sizeof(*u) + strlen(name) + 1);
+	LOCKED(&k->mutex);
+
+	if (!u)
+		return;
+	strcpy(u->name, name);
+	u->next = k->unsent;
+	k->unsent = u;
+}
+
+/* Also those of `name` are over: it is about to be replaced, or dropped. */
+static void send_unsent(struct fdkeep *k, const char *name)
+{
+	struct unsent *mine, *u;
+
+	pthread_mutex_lock(&k->mutex);
+	mine = k->unsent;
+	k->unsent = NULL;
+	pthread_mutex_unlock(&k->mutex);
+	while ((u = mine)) {
+		mine = u->next;
+		if (!streq(u->name, name) && send_drop_once(k, u->name) < 0)
+			remember_drop(k, u->name);
+		free(u);
+	}
+}
+
 static int put_keeper(struct fdkeep *k, const char *name, const int *fds, int n)
 {
 	char text[MAX_NAME + 16];
 	int r = 0;
 
+	send_unsent(k, name);
 	for (int at = 0; at < n && r == 0; at += CHUNK) {
 		snprintf(text, sizeof(text), "%s %s", at ? "ADD" : "PUT", name);
 		r = send_message(k->sock, text, fds + at, n - at < CHUNK ? n - at : CHUNK);
@@ -477,6 +522,12 @@ void fdkeep_close(struct fdkeep *k)
 		found_free(f);
 	}
 	map_free(&k->found);
+	while (k->unsent) {
+		struct unsent *u = k->unsent;
+
+		k->unsent = u->next;
+		free(u);
+	}
 	close_fd(&k->sock);
 	pthread_mutex_destroy(&k->mutex);
 	pthread_mutex_destroy(&k->restart);
@@ -539,14 +590,13 @@ int fdkeep_put(struct fdkeep *k, const char *name, const int *fds, int n, struct
 
 static void send_drop(struct fdkeep *k, const char *name)
 {
-	char text[MAX_NAME + 16];
-
 	switch (k->backend) {
 	case KEEP_NOTHING:
 		return;
 	case KEEP_KEEPER:
-		snprintf(text, sizeof(text), "DROP %s", name);
-		send_message(k->sock, text, NULL, 0);
+		send_unsent(k, name);
+		if (send_drop_once(k, name) < 0)
+			remember_drop(k, name);
 		return;
 	case KEEP_SYSTEMD:
 		drop_systemd(k, name);

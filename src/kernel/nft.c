@@ -290,6 +290,55 @@ int nft_set_walk(struct nft *n, const struct nft_set *set,
 	return r;
 }
 
+struct found {
+	const struct nft_set *set;
+	struct nft_elem *ret;
+	bool yes;
+};
+
+static int take_found(const struct nlattr *attr, void *arg)
+{
+	struct found *f = arg;
+
+	f->yes = nft_elem_read(f->set, attr, f->ret);
+	return 0;
+}
+
+static void find_again(void *arg)
+{
+	((struct found *)arg)->yes = false;
+}
+
+int nft_find(struct nft *n, const struct nft_elem *e, struct nft_elem *ret, struct cnm_error *err)
+{
+	const struct nft_set *set = nft_elem_is_valid(e) ? nft_set_by_name(e->set) : NULL;
+	struct nft_elem elem;
+	struct found f = { set, &elem, false };
+	struct walk w = { take_found, find_again, &f };
+	struct cnm_error why = { 0 };
+	struct nlattr *list;
+	struct nlmsghdr *h;
+	struct nft_msg m;
+	int r;
+
+	if (!set)
+		return tell(n, -EINVAL, "look for", e, err);
+	h = nft_msg_start(&m, NFT_MSG_GETSETELEM, 0, nft_tables[set->bridge].family);
+	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_TABLE, n->table);
+	mnl_attr_put_strz(h, NFTA_SET_ELEM_LIST_SET, e->set);
+	list = mnl_attr_nest_start(h, NFTA_SET_ELEM_LIST_ELEMENTS);
+	nft_elem_put(h, e, false);
+	mnl_attr_nest_end(h, list);
+	r = nl_request(n->reads, h, walk_message, walk_again, &w, &why);
+	if (r == -ENOENT)
+		return 0;
+	if (r < 0)
+		return tell(n, r, "look for", e, err);
+	if (f.yes)
+		*ret = elem;
+	return f.yes;
+}
+
 /* The elements of a set. What is not as ours are (the element "*") is passed over. */
 struct elems {
 	const struct nft_set *set;

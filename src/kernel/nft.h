@@ -114,10 +114,13 @@ int nft_unload(struct nft *n, struct cnm_error *err);
 int nft_loaded(struct nft *n, struct cnm_error *err);
 /*
  * Every element of our sets, in the order of nft_sets[]; e is valid during the call. fn<0 stops.
- * -ENOENT if a table is not there.
+ * -ENOENT if a table is not there. While the kernel resizes a set's hash table (soon after very
+ * many elements came or went), its dump may leave some out: nft_find() does not.
  */
 int nft_dump(struct nft *n, int (*fn)(const struct nft_elem *e, void *arg), void *arg,
 	     struct cnm_error *err);
+/* The element with e's key as the kernel has it: 1 (*ret), 0, or negative errno. */
+int nft_find(struct nft *n, const struct nft_elem *e, struct nft_elem *ret, struct cnm_error *err);
 /*
  * How many connections each of these elements has counted, into ret[n]; 0 for one that is not there
  * or whose set does not count.

@@ -105,8 +105,13 @@ int applier_host_routes(struct applier *a, int family, struct cnm_prefix *ret, u
 /* What is there of a link on the host: 0, -ENODEV (err untouched), or another failure. */
 int applier_host_link(struct applier *a, const char *name, bool *ret_is_bridge, bool *ret_is_ours,
 		      struct cnm_error *err);
-/* The smallest MTU of the links that a default route leads over; 0: there is none. */
-int applier_uplink_mtu(struct applier *a, unsigned *ret, struct cnm_error *err);
+/* The links that a default route leads over, and the smallest of their MTUs (0: there are none). */
+#define MAX_UPLINKS 32
+struct uplinks {
+	int ifindex[MAX_UPLINKS];
+	unsigned n, mtu;
+};
+int applier_uplinks(struct applier *a, struct uplinks *ret, struct cnm_error *err);
 /* Of a link of the host. -ENODEV: err untouched. */
 int applier_link_counters(struct applier *a, const char *name, struct link_counters *ret,
 			  struct cnm_error *err);

@@ -391,6 +391,25 @@ static int dump_item(struct dump *d, const struct plan_item *w, struct cnm_error
 
 /* ---- what is ours and unwanted */
 
+static char *elem_key(const struct nft_elem *e)
+{
+	struct strbuf b = { 0 };
+
+	strbuf_addf(&b, "%s ", e->set);
+	nft_elem_key_text(e, &b);
+	return strbuf_take(&b);
+}
+
+static void free_keys(struct map *m)
+{
+	size_t pos = 0;
+	char *key;
+
+	while ((key = map_next(m, &pos)))
+		free(key);
+	map_free(m);
+}
+
 static int add_elem(const struct nft_elem *e, void *arg)
 {
 	struct dump *d = arg;
@@ -400,6 +419,41 @@ static int add_elem(const struct nft_elem *e, void *arg)
 		return -ENOMEM;
 	i->elem = *e;
 	return 0;
+}
+
+/* Those wanted that the dump left out, asked for one by one. */
+static int look_for_rest(struct dump *d, size_t first, struct cnm_error *err)
+{
+	struct map seen = { 0 };
+	struct nft_elem found;
+	int rc = 0;
+
+	for (size_t i = first; i < d->have->n && rc >= 0; i++) {
+		char *text = elem_key(&d->have->items[i].elem);
+
+		rc = text ? map_add(&seen, text, text) : -ENOMEM;
+		if (rc < 0)
+			free(text);
+		rc = rc == -EEXIST ? 0 : rc;
+	}
+	for (size_t i = 0; i < d->want->n && rc >= 0; i++) {
+		const struct plan_item *w = &d->want->items[i];
+		_free_ char *text = w->kind == PLAN_ELEM ? elem_key(&w->elem) : NULL;
+
+		if (text && !map_get(&seen, text) &&
+		    (rc = nft_find(d->a->nft, &w->elem, &found, err)) > 0)
+			rc = add_elem(&found, d);
+	}
+	free_keys(&seen);
+	return rc < 0 ? rc : 0;
+}
+
+static int dump_elems(struct dump *d, struct cnm_error *err)
+{
+	size_t first = d->have->n;
+	int rc = nft_dump(d->a->nft, add_elem, d, err);
+
+	return rc < 0 ? rc : look_for_rest(d, first, err);
 }
 
 /* Marked links that no item of the whole plan names. */
@@ -497,7 +551,7 @@ static int dump_place(struct dump *d, struct cnm_error *err)
 		return rc;
 	rc = applier_ruleset_loaded(d->a, err);
 	if (rc == 1)
-		rc = nft_dump(d->a->nft, add_elem, d, err);
+		rc = dump_elems(d, err);
 	if (rc == 0)
 		rc = dump_stray_links(d);
 	dump_stray_files(d);

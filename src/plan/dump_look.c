@@ -7,13 +7,6 @@
 #include "kernel/link_counters.h"
 #include "plan/apply_internal.h"
 
-#define MAX_UPLINKS 32
-
-struct uplinks {
-	int ifindex[MAX_UPLINKS];
-	unsigned n, mtu;
-};
-
 /* A link that a default route leads over. */
 static int add_uplink(const struct rtnl_route *r, void *arg)
 {
@@ -46,7 +39,7 @@ static void restart_mtu(void *arg)
 	((struct uplinks *)arg)->mtu = 0;
 }
 
-int applier_uplink_mtu(struct applier *a, unsigned *ret, struct cnm_error *err)
+int applier_uplinks(struct applier *a, struct uplinks *ret, struct cnm_error *err)
 {
 	struct uplinks u = { 0 };
 	LOCKED(&a->turn);
@@ -55,7 +48,7 @@ int applier_uplink_mtu(struct applier *a, unsigned *ret, struct cnm_error *err)
 	if (rc == 0 && u.n)
 		rc = rtnl_links(a->rtnl, look_at_link, restart_mtu, &u, err);
 	if (rc == 0)
-		*ret = u.mtu;
+		*ret = u;
 	return rc;
 }
 
