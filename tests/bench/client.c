@@ -30,7 +30,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MAX_LINE      65536
 #define MAX_MANY      256 /* requests */
 #define MAX_MANY_LINE 1024
 #define GIVE_UP_S     30
@@ -87,10 +86,10 @@ static int open_connection(struct connection *c)
 	return -1;
 }
 
-static int send_all(int fd, const char *data, size_t len)
+static int send_all(int fd, const char *data, size_t len, int flags)
 {
 	while (len) {
-		ssize_t n = send(fd, data, len, MSG_NOSIGNAL);
+		ssize_t n = send(fd, data, len, MSG_NOSIGNAL | flags);
 
 		if (n < 0)
 			return -1;
@@ -104,8 +103,8 @@ static int send_all(int fd, const char *data, size_t len)
 static int send_request(struct connection *c, char *line)
 {
 	char *target = strchr(line, ' '), *body;
-	char head[8192];
-	static const char none[] = "";
+	char head[MAX_MANY_LINE + 256];
+	size_t n_body;
 	int n;
 
 	if (!target)
@@ -117,13 +116,20 @@ static int send_request(struct connection *c, char *line)
 	c->len = c->body = c->want = 0;
 	c->status = 0;
 	c->chunked = c->endless = c->done = false;
+	n_body = body ? strlen(body) : 0;
 	n = snprintf(head, sizeof(head),
 		     "%s %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-		     "Content-Length: %zu\r\n\r\n%s",
-		     line, target, body ? strlen(body) : 0, body ? body : none);
+		     "Content-Length: %zu\r\n\r\n",
+		     line, target, n_body);
 	if (n < 0 || (size_t)n >= sizeof(head))
 		errno = EMSGSIZE, die(line);
-	return send_all(c->fd, head, (size_t)n);
+	if (n_body && (size_t)n + n_body < sizeof(head)) { /* a small one in one piece */
+		memcpy(head + n, body, n_body);
+		return send_all(c->fd, head, (size_t)n + n_body, 0);
+	}
+	if (send_all(c->fd, head, (size_t)n, n_body ? MSG_MORE : 0) < 0)
+		return -1;
+	return send_all(c->fd, body, n_body, 0);
 }
 
 static const char *header(const struct connection *c, const char *name)
@@ -178,17 +184,21 @@ static int receive(struct connection *c)
 /* A server may have closed an idle connection: that costs a second try, with its own time. */
 static bool try_request(struct connection *c, const char *line, long long *ret_start)
 {
-	char copy[MAX_LINE];
+	char *copy = strdup(line);
 	bool was_open = c->fd >= 0;
 
-	strcpy(copy, line);
+	if (!copy)
+		die("a request");
 	*ret_start = now_ns();
-	if (open_connection(c) < 0)
+	if (open_connection(c) < 0) {
+		free(copy);
 		return false;
+	}
 	if (send_request(c, copy) == 0)
 		while (!c->done)
 			if (receive(c) < 0)
 				break;
+	free(copy);
 	if (c->done)
 		return true;
 	close_connection(c);
@@ -341,7 +351,8 @@ static void run_many(int n, int each)
 
 int main(int argc, char **argv)
 {
-	static char line[MAX_LINE];
+	char *line = NULL;
+	size_t size = 0;
 	int n, each;
 
 	if (argc != 2) {
@@ -349,7 +360,7 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	path = argv[1];
-	while (fgets(line, sizeof(line), stdin)) {
+	while (getline(&line, &size, stdin) > 0) {
 		line[strcspn(line, "\n")] = '\0';
 		each = 1;
 		if (sscanf(line, "many %d %d", &n, &each) > 0)
@@ -360,5 +371,6 @@ int main(int argc, char **argv)
 			run_one(line);
 		fflush(stdout);
 	}
+	free(line);
 	return 0;
 }

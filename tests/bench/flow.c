@@ -2,8 +2,9 @@
 /*
  * flow: traffic between two network namespaces until told to stop, and what of it was lost.
  *
- *   flow NETNS-A ADDRESS-A NETNS-B ADDRESS-B
+ *   flow NETNS-A ADDRESS-A NETNS-B ADDRESS-B [PUBLISHED]
  *
+ * PUBLISHED is the address at which A reaches B, where that is not B's own.
  * Each millisecond one numbered UDP packet goes from A to B and one from B to A, and a piece of a
  * TCP stream from A to B, of which both ends keep a checksum. Prints "running" when the first
  * packets have arrived. Ends when standard input does, waits for what is under way, and prints
@@ -35,7 +36,7 @@
 
 struct end {
 	int udp;
-	struct sockaddr_in addr;
+	struct sockaddr_in addr, reached; /* its own, and what the other end sends to */
 	uint64_t sent, received;
 	int64_t last_ns; /* when a packet came */
 	int64_t gap_ns;
@@ -84,12 +85,20 @@ static int open_bound(int type, const struct sockaddr_in *addr)
 	return fd;
 }
 
-static void open_end(struct end *e, const char *netns, const char *address)
+static struct sockaddr_in address_of(const char *text)
+{
+	struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons(PORT) };
+
+	if (inet_pton(AF_INET, text, &a.sin_addr) != 1)
+		errno = EINVAL, die(text);
+	return a;
+}
+
+static void open_end(struct end *e, const char *netns, const char *address, const char *reached)
 {
 	enter(netns);
-	e->addr = (struct sockaddr_in){ .sin_family = AF_INET, .sin_port = htons(PORT) };
-	if (inet_pton(AF_INET, address, &e->addr.sin_addr) != 1)
-		die(address);
+	e->addr = address_of(address);
+	e->reached = address_of(reached);
 	e->udp = open_bound(SOCK_DGRAM, &e->addr);
 }
 
@@ -102,7 +111,7 @@ static void open_stream(const char *netns_a)
 		die("listen");
 	enter(netns_a);
 	out.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (connect(out.fd, (struct sockaddr *)&ends[1].addr, sizeof(ends[1].addr)) < 0)
+	if (connect(out.fd, (struct sockaddr *)&ends[1].reached, sizeof(ends[1].reached)) < 0)
 		die("connect");
 	in.fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
 	if (in.fd < 0)
@@ -142,8 +151,8 @@ static void send_all(void)
 		struct end *e = &ends[i], *to = &ends[!i];
 
 		/* A refused packet is a lost one. */
-		sendto(e->udp, &e->sent, sizeof(e->sent), 0, (struct sockaddr *)&to->addr,
-		       sizeof(to->addr));
+		sendto(e->udp, &e->sent, sizeof(e->sent), 0, (struct sockaddr *)&to->reached,
+		       sizeof(to->reached));
 		e->sent++;
 	}
 	send_piece();
@@ -227,13 +236,13 @@ int main(int argc, char **argv)
 {
 	uint64_t sent, received;
 
-	if (argc != 5) {
-		fprintf(stderr, "usage: flow NETNS-A ADDRESS-A NETNS-B ADDRESS-B\n");
+	if (argc != 5 && argc != 6) {
+		fprintf(stderr, "usage: flow NETNS-A ADDRESS-A NETNS-B ADDRESS-B [PUBLISHED]\n");
 		return 2;
 	}
 	in.sum = out.sum = 14695981039346656037ULL;
-	open_end(&ends[0], argv[1], argv[2]);
-	open_end(&ends[1], argv[3], argv[4]);
+	open_end(&ends[0], argv[1], argv[2], argv[2]);
+	open_end(&ends[1], argv[3], argv[4], argv[argc - 1]);
 	open_stream(argv[1]);
 	run();
 	sent = ends[0].sent + ends[1].sent;

@@ -9,6 +9,7 @@ import tempfile
 import cnm
 import containers
 import rivals
+import traffic
 from host import Failed
 from table import Table
 
@@ -52,7 +53,8 @@ def run_world(table, module, names, paths, quick):
 def main(argv):
     quick = "--quick" in argv
     names = [word for word in argv if word != "--quick"]
-    known = list(dict.fromkeys([*cnm.SECTIONS, *containers.SECTIONS, *rivals.SECTIONS]))
+    known = list(dict.fromkeys([*cnm.SECTIONS, *containers.SECTIONS,
+                              *traffic.SECTIONS, *rivals.SECTIONS]))
     unknown = [word for word in names if word not in known]
     if unknown:
         print("bench: unknown option or figure %s: there are %s" % (unknown[0], ", ".join(known)),
@@ -65,6 +67,7 @@ def main(argv):
     try:
         run_world(table, cnm, names, paths, quick)
         run_world(table, containers, names, paths, quick)
+        run_world(table, traffic, names, paths, quick)
         for name, function in rivals.SECTIONS.items():
             if not names or name in names:
                 run_section(table, name, function, paths, table, quick)
