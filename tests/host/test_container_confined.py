@@ -52,7 +52,7 @@ def test_capabilities_added_and_dropped(sh):
     "mount -t tmpfs t /mnt", "mount -t proc p /tmp", "umount /proc", "mount -o remount,rw /sys", "unshare -m true",
     "unshare -U true", "unshare -n true", "ip link add d type dummy", "ip link set eth0 down", "hostname other",
     "date -s @$(date +%s) 2>&1 >/dev/null | grep . && exit 1", "mknod /tmp/d b 8 0 && head -c1 /tmp/d", "v=$(cat /proc/sys/kernel/panic) && echo $v >/proc/sys/kernel/panic",
-    "echo 1 >/proc/sys/net/ipv4/ip_forward", "cat /proc/kcore", "cat /proc/keys | grep .",
+    "echo 1 >/proc/sys/net/ipv4/ip_forward", "head -c1 /proc/kcore | grep .", "cat /proc/keys | grep .",
     "cat /proc/timer_list | grep .", "ls /sys/firmware | grep .", "mkdir /sys/fs/cgroup/pids/x",
     "echo 1 >/sys/fs/cgroup/pids/cgroup.procs", "nice -n -20 sh -c 'test $(nice) = -20'", "dmesg | grep .",
 ])

@@ -534,7 +534,7 @@ def test_no_addresses_left(joined):
     {"DriverOpts": {"com.docker.network.endpoint.ifname": "a-name-of-more-than-15"}},
     {"DriverOpts": {"com.docker.network.endpoint.ifname": "lo"}},
     {"DriverOpts": {"com.docker.network.endpoint.sysctls": "kernel.hostname=x"}},
-    {"GwPriority": "high"}, {"Aliases": "x"}, {"Links": ["other:x"]},
+    {"GwPriority": "high"}, {"Aliases": "x"}, {"Links": "x"}, {"Links": [4]}, {"Links": ["a:b:c"]},
 ])
 def test_bad_settings(joined, settings):
     answer = joined.api(*connect(joined, "net", **settings))

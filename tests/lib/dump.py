@@ -31,19 +31,23 @@ def _canonical(value):
 def nft(netns):
     with netlink.inside(netns):
         out = subprocess.run(["nft", "-j", "list", "ruleset"], capture_output=True, check=True).stdout
-    lines = []
+    lines, rules = [], {}
     for entry in json.loads(out)["nftables"]:
         (kind, body), = entry.items()
         if kind == "metainfo":
             continue
         body = _canonical(body)
         where = "%s %s %s" % (body.get("family"), body.get("table", ""), body.get("name", ""))
+        if body.get("name") == "proxy":  # each daemon's own ports
+            body.pop("elem", None)
+        if kind == "rule":  # they keep their order within a chain, which is theirs
+            line = "rule %s %s" % (where, json.dumps(body, sort_keys=True))
+            rules.setdefault(where + body["chain"], []).append(line)
+            continue
         for elem in body.pop("elem", []):
             lines.append("%s %s elem %s" % (kind, where, json.dumps(elem, sort_keys=True)))
         lines.append("%s %s %s" % (kind, where, json.dumps(body, sort_keys=True)))
-    # Rules keep their order within a chain, which is theirs; everything else is a set.
-    rules = [line for line in lines if line.startswith("rule ")]
-    return sorted(line for line in lines if not line.startswith("rule ")) + rules
+    return sorted(lines) + [line for chain in sorted(rules) for line in rules[chain]]
 
 
 @contextlib.contextmanager
@@ -168,6 +172,22 @@ def sysctls(netns):
     return out
 
 
+def held_ports(netns):
+    """"tcp6 00000000000000000000000000000000:8080" of every socket that listens, or awaits datagrams,
+    but at ports the kernel chose."""
+    out = []
+    with netlink.inside(netns):
+        with open("/proc/sys/net/ipv4/ip_local_port_range") as f:
+            first, last = map(int, f.read().split())
+        for table, waiting in (("tcp", "0A"), ("tcp6", "0A"), ("udp", "07"), ("udp6", "07")):
+            with open("/proc/thread-self/net/" + table) as f:
+                for fields in map(str.split, f):
+                    address, _, port = fields[1].rpartition(":")
+                    if fields[3] == waiting and not first <= int(port, 16) <= last:
+                        out.append("%s %s:%d" % (table, address, int(port, 16)))
+    return sorted(out)
+
+
 def same_netns(fd, path):
     a, b = os.fstat(fd), os.stat(path)
     return (a.st_dev, a.st_ino) == (b.st_dev, b.st_ino)
@@ -177,7 +197,8 @@ def take(host, tables=None):
     """The dump of a harness.Host; tables: its rows, if they were read already."""
     out = {"rows": row_lines(rows(host.database) if tables is None else tables),
            "files": files(host.root, ("/run", "/var/lib/cnm")), "mounts": mounts(host.pid),
-           "cgroups": host.cgroups(), "nft": nft(host.netns), "sysctls": sysctls(host.netns)}
+           "cgroups": host.cgroups(), "nft": nft(host.netns), "sysctls": sysctls(host.netns),
+           "held": held_ports(host.netns)}
     for section, lines in netlink.dump(host.netns).items():
         out[section] = lines
     for name, path in pins(host.root).items():
@@ -224,6 +245,7 @@ _VARYING = (
     (re.compile(r"\b[0-9a-f]{12}\b"), "ID12"),
     (re.compile(r"\b1[0-9]{18}\b"), "TIME"),
     (re.compile(r"fe80::[0-9a-f:]+"), "LL"),
+    (re.compile(r"0xfe80[0-9a-f]{28}"), "LL"),  # as nft has it in the set nd6
     (re.compile(r'"(port|right)": [0-9]{5}'), "PORT"),  # of a sandbox's DNS sockets
 )
 

@@ -14,6 +14,10 @@ def _on(network, four, six=None):
     return {"Network": network, "EndpointConfig": {"IPAMConfig": config}}
 
 
+# Published by translation, one by one and as a range, and by the proxy.
+PORTS = {"Confined": True, "Publish": [
+    {"Protocol": "tcp", "HostFirst": 8080, "First": 80}, {"Protocol": "tcp", "HostIp": "::1", "HostFirst": 8081, "First": 81},
+    {"Protocol": "udp", "HostFirst": 9000, "HostLast": 9009, "First": 9000, "Last": 9009}]}
 ON_NET = _on("net", "10.77.0.9", "fd00:77::9")
 ON_OTHER = _on("other", "10.78.0.9")
 
@@ -26,7 +30,7 @@ def _networks(host):
 def _sandbox(*networks):
     def prepare(host):
         _networks(host)
-        host.request_ok("POST", "/cnm/v1/sandboxes", {"Name": "con", "Networks": list(networks)})
+        host.request_ok("POST", "/cnm/v1/sandboxes", {"Name": "con", "Networks": list(networks), **PORTS})
     return prepare
 
 
@@ -34,7 +38,7 @@ OPERATIONS = {
     "network create": (lambda host: None, ("POST", "/networks/create", NET)),
     "network rm": (_networks, ("DELETE", "/networks/net", None)),
     "sandbox create": (_networks, ("POST", "/cnm/v1/sandboxes", {
-        "Name": "con", "Networks": [ON_NET, ON_OTHER]})),
+        "Name": "con", "Networks": [ON_NET, ON_OTHER], **PORTS})),
     "sandbox rm": (_sandbox(ON_NET, ON_OTHER), ("DELETE", "/cnm/v1/sandboxes/con", None)),
     "connect": (_sandbox(ON_OTHER), ("POST", "/networks/net/connect", {
         "Container": "con", "EndpointConfig": ON_NET["EndpointConfig"]})),
