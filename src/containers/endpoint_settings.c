@@ -64,7 +64,7 @@ static int read_links(const json_t *o, struct cnm_endpoint_config *config, struc
 		return r;
 	json_array_foreach (array, i, v)
 		room += sizeof(*kvs) + json_string_length(v) + 1;
-	kvs = calloc(1, room);
+	kvs = calloc(1, room + 1);
 	if (!kvs)
 		return cnm_error_errno(err, ENOMEM, "Links");
 	config->links = kvs;

@@ -94,7 +94,7 @@ static void mark_ready(struct cnm_engine *e, const struct endpoint *ep)
 /* Which ports of the host a sandbox has may follow from its endpoints. */
 static void put_ports(struct store_tx **tx, const struct sandbox *sb)
 {
-	if (sb->n_ports)
+	if (sb && sb->n_ports)
 		tx_put_sandbox(tx, sb, STORE_READY, false);
 }
 

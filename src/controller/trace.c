@@ -306,7 +306,7 @@ static int read_own(struct follower *f, struct cnm_error *err)
 
 static int prepare(struct follower *f, const struct cnm_flow *flow, struct cnm_error *err)
 {
-	struct why w;
+	struct why w = { 0 };
 	int r = read_own(f, err);
 
 	if (r == 0)

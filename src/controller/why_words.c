@@ -146,7 +146,7 @@ void why_say_icc(struct why *w, const struct network *n, const struct endpoint *
 	json_t *id;
 
 	json_object_foreach (ep ? ep->links : NULL, alias, id)
-		if (streq(json_string_value(id) ? json_string_value(id) : "", to->sandbox->id)) {
+		if (w->from.sandbox && link_leads_to(id, to->sandbox)) {
 			why_no(a, 10,
 			       "%s has ICC off, and the link of %s to %s is for the ports that "
 			       "%s exposes",

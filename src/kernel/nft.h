@@ -131,8 +131,9 @@ int nft_count(struct nft *n, const struct nft_elem *elems, unsigned n_elems, uin
 char *nft_ruleset_text(const char *table);
 
 /*
- * Does a chain of someone else's hooked to forward have policy drop? Writes a description
- * ("table ip filter, chain FORWARD, policy drop") or "" into buf.
+ * Does a chain of someone else's hooked to forward drop what none of its rules accepts, by its
+ * policy or by a last rule? Writes a description ("table ip filter, chain FORWARD, policy drop") or
+ * "" into buf.
  */
 int nft_foreign_forward_drop(struct nft *n, char *buf, size_t size, struct cnm_error *err);
 

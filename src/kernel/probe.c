@@ -124,12 +124,13 @@ static uint16_t checksum(const void *data, size_t n)
 static ssize_t send_echo(const struct shot *s)
 {
 	if (s->probe->to.family == AF_INET) {
-		struct icmphdr h = { .type = ICMP_ECHO };
+		uint8_t h[] = { ICMP_ECHO, 0, 0, 0, 0, 0, 0, 1 }; /* number 1 */
+		uint16_t sum;
 
-		h.un.echo.id = s->id;
-		h.un.echo.sequence = htons(1);
-		h.checksum = checksum(&h, sizeof(h));
-		return send(s->fd, &h, sizeof(h), 0);
+		memcpy(h + 4, &s->id, sizeof(s->id));
+		sum = checksum(h, sizeof(h));
+		memcpy(h + 2, &sum, sizeof(sum));
+		return send(s->fd, h, sizeof(h), 0);
 	}
 	struct icmp6_hdr h = { .icmp6_type = ICMP6_ECHO_REQUEST };
 
@@ -146,12 +147,12 @@ static void launch(struct shot *s)
 
 	if (s->fd < 0)
 		return;
-	if (connect(s->fd, &to.any, len) < 0)
+	if (connect(s->fd, &to.any, len) < 0 ||
+	    (s->probe->proto == IPPROTO_UDP && send(s->fd, "", 1, 0) < 0) ||
+	    (!s->probe->proto && send_echo(s) < 0))
 		conclude_error(s, errno);
 	else if (s->probe->proto == IPPROTO_TCP)
 		conclude(s, PROBE_ANSWERED);
-	else if ((s->probe->proto ? send(s->fd, "", 1, 0) : send_echo(s)) < 0)
-		conclude_error(s, errno);
 }
 
 /* A raw socket gets whatever ICMP comes from there. */

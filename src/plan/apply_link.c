@@ -93,7 +93,7 @@ static int link_add(struct run *r, size_t i)
 	bool veth = w->link.type == PLAN_VETH;
 	struct handle *h = veth ? handle_open(r->a, w->link.peer_sandbox, r->err) : NULL;
 	char alias[128];
-	int master = 0, ifindex, rc;
+	int master = 0, ifindex = 0, rc;
 
 	if (veth && !h)
 		return -ENOENT;

@@ -97,7 +97,7 @@ static int open_loop(struct proxy *p)
 		return -errno;
 	rc = proxy_source_open(p, &p->wake, fd, EPOLLIN, NULL);
 	if (rc == 0)
-		fd = -1;
+		take_fd(&fd);
 	return rc;
 }
 

@@ -205,7 +205,7 @@ static int client_open(struct proxy *p, struct client *c)
 		return rc;
 	rc = map_add(&p->by_key, c->key, c);
 	if (rc == 0)
-		fd = -1;
+		take_fd(&fd);
 	return rc;
 }
 

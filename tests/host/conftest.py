@@ -73,3 +73,14 @@ def pytest_terminal_summary(terminalreporter):
         terminalreporter.section("steps")
         for line in sorted(lines):
             terminalreporter.write_line(line)
+
+
+# Their tests share a host, which is made once if one worker has them all (--dist loadgroup).
+SHARED = ("test_antispoof", "test_links", "test_mtu", "test_order", "test_ports", "test_traffic")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        name = item.module.__name__
+        if name.startswith(SHARED):
+            item.add_marker(pytest.mark.xdist_group(name + ("-1" if "bridge-nf-1" in item.name else "")))

@@ -99,7 +99,7 @@ def test_no_icc(host):
              "cnm network connect joined con3")
     linked = "yes: by backend, 10.91.0.3 to 10.91.0.2, by a link"
     says(host, linked, "con1", "con3", "tcp/80", probe="refused")
-    says(host, linked, "con1", "con3", "udp/53", probe="silent")  # an ICMP error has no pinhole
+    says(host, linked, "con1", "con3", "udp/53", probe="refused")  # ICMP errors need no pinhole
     says(host, "no: backend has ICC off, and the link of con1 to con3 is for the ports that con3 exposes",
          "con1", "con3", "tcp/81", probe="silent")
     says(host, "yes: by backend, the host to 10.91.0.2", "host", "con3", probe="answered")

@@ -547,6 +547,33 @@ static void test_foreign_forward_drop(void **state)
 	}
 }
 
+/* A policy is not the only end. */
+static void test_foreign_last_rule(void **state)
+{
+	static const struct {
+		const char *rules;
+		bool drops;
+	} chains[] = {
+		{ "tcp dport 1 accept; drop", true },
+		{ "counter reject with icmpx admin-prohibited", true },
+		{ "drop; accept", false },
+		{ "iifname \"x\" drop", false },
+		{ "ct state invalid drop; tcp dport 1 reject", false },
+	};
+	char buf[128];
+
+	for (size_t i = 0; i < sizeof(chains) / sizeof(chains[0]); i++) {
+		run("nft -f - <<'END'\n"
+		    "table inet other { chain forw { type filter hook forward priority 10; "
+		    "policy accept; %s\n}\n}\nEND\n",
+		    chains[i].rules);
+		assert_ok(nft_foreign_forward_drop(nft, buf, sizeof(buf), &err));
+		assert_string_equal(buf, chains[i].drops ? "table inet other, chain forw, last rule"
+							 : "");
+		run("nft delete table inet other");
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -563,6 +590,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_change_both, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_change_many, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_foreign_forward_drop, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_foreign_last_rule, setup, teardown),
 	};
 	int r = enter_namespaces();
 
