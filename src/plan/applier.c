@@ -10,7 +10,6 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "kernel/xt_legacy.h"
 #include "plan/apply_internal.h"
 
 /* Link groups are numbers: two an instance, even for links, odd for doomed ones. */
@@ -210,13 +209,6 @@ int applier_unload_ruleset(struct applier *a, struct cnm_error *err)
 	LOCKED(&a->turn);
 
 	return nft_unload(a->nft, err);
-}
-
-int applier_foreign_drop(struct applier *a, char *buf, size_t size, struct cnm_error *err)
-{
-	int rc = nft_foreign_forward_drop(a->nft, buf, size, err);
-
-	return rc < 0 || *buf ? rc : xt_legacy_forward_drop(buf, size, err);
 }
 
 uint32_t applier_nft_portid(const struct applier *a)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* Questions about the host that no plan answers: its uplinks, and what has been counted. */
+/* Questions about the host that no plan answers: its uplinks, other firewalls, and what was
+ * counted. */
 #include <errno.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
 #include "kernel/link_counters.h"
+#include "kernel/xt_legacy.h"
 #include "plan/apply_internal.h"
 
 /* A link that a default route leads over. */
@@ -72,4 +74,11 @@ int applier_count(struct applier *a, const struct plan *p, uint64_t *ret, struct
 		rc = nft_count(a->nft, elems, (unsigned)p->n, ret, err);
 	free(elems);
 	return rc;
+}
+
+int applier_foreign_drop(struct applier *a, char *buf, size_t size, struct cnm_error *err)
+{
+	int rc = nft_foreign_forward_drop(a->nft, buf, size, err);
+
+	return rc < 0 || *buf ? rc : xt_legacy_forward_drop(buf, size, err);
 }
