@@ -27,17 +27,10 @@ struct foreign {
 	unsigned n;
 };
 
-static const char *family_name(uint8_t family)
+/* Families whose hooks are numbered alike, and see what is forwarded. */
+static bool is_of_ip(uint8_t family)
 {
-	switch (family) {
-	case NFPROTO_INET:
-		return "inet";
-	case NFPROTO_IPV4:
-		return "ip";
-	case NFPROTO_IPV6:
-		return "ip6";
-	}
-	return NULL;
+	return family == NFPROTO_INET || family == NFPROTO_IPV4 || family == NFPROTO_IPV6;
 }
 
 /* A base chain's type is filter or nat or route; its hook numbers are those of its family. */
@@ -52,7 +45,7 @@ static int collect_chain(const struct nlmsghdr *h, void *arg)
 	nft_parse(h, tb, NFTA_CHAIN_MAX);
 	nft_parse_nested(tb[NFTA_CHAIN_HOOK], hook, NFTA_HOOK_MAX);
 	table = nft_attr_str(tb[NFTA_CHAIN_TABLE]);
-	if (f->n == MAX_CHAINS || !family_name(g->nfgen_family) || !hook[NFTA_HOOK_HOOKNUM] ||
+	if (f->n == MAX_CHAINS || !is_of_ip(g->nfgen_family) || !hook[NFTA_HOOK_HOOKNUM] ||
 	    !tb[NFTA_CHAIN_POLICY] || nft_attr_u32(hook[NFTA_HOOK_HOOKNUM]) != NF_INET_FORWARD ||
 	    !streq(nft_attr_str(tb[NFTA_CHAIN_TYPE]), "filter") ||
 	    (g->nfgen_family == NFPROTO_INET && streq(table, f->ours)))
@@ -164,7 +157,7 @@ int nft_foreign_forward_drop(struct nft *n, char *buf, size_t size, struct cnm_e
 		if (!c->drops)
 			r = ends_in_drop(n, c, &last, err);
 		if (r == 0 && (c->drops || last))
-			snprintf(buf, size, "table %s %s, chain %s, %s", family_name(c->family),
+			snprintf(buf, size, "table %s %s, chain %s, %s", nft_family_name(c->family),
 				 c->table, c->name, c->drops ? "policy drop" : "last rule");
 	}
 	return r;

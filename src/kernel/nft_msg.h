@@ -43,6 +43,8 @@ int nft_txn_run(struct nft_sock *s, struct nft_txn *t, int *ret_failed);
 /* The attributes of a message behind its struct nfgenmsg, or of a nest, by type; tb[max + 1]. */
 void nft_parse(const struct nlmsghdr *h, const struct nlattr **tb, unsigned max);
 void nft_parse_nested(const struct nlattr *nest, const struct nlattr **tb, unsigned max);
+/* Of a table, as nft calls it: "inet", "ip", ... */
+const char *nft_family_name(uint8_t family);
 /* "" if a is NULL or not a terminated string. */
 const char *nft_attr_str(const struct nlattr *a);
 /* A number in network byte order, as nf_tables has them; 0 if a is NULL or too short. */

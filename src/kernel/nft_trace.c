@@ -63,26 +63,6 @@ int nft_trace_fd(const struct nft_trace *t)
 
 /* ------------------------------------------------------------------------- messages */
 
-static const char *family_name(uint8_t family)
-{
-	switch (family) {
-	case NFPROTO_INET:
-		return "inet";
-	case NFPROTO_IPV4:
-		return "ip";
-	case NFPROTO_IPV6:
-		return "ip6";
-	case NFPROTO_ARP:
-		return "arp";
-	case NFPROTO_NETDEV:
-		return "netdev";
-	case NFPROTO_BRIDGE:
-		return "bridge";
-	default:
-		return "";
-	}
-}
-
 static void parse_verdict(const struct nlattr *nest, struct nft_trace_event *e)
 {
 	const struct nlattr *tb[NFTA_VERDICT_MAX + 1];
@@ -214,7 +194,7 @@ bool nft_trace_parse(const void *data, size_t n, struct nft_trace_event *ret)
 	    !parse_type(nft_attr_u32(tb[NFTA_TRACE_TYPE]), &e.type))
 		return false;
 	e.id = nft_attr_u32(tb[NFTA_TRACE_ID]);
-	str_copy(e.family, sizeof(e.family), family_name(g->nfgen_family));
+	str_copy(e.family, sizeof(e.family), nft_family_name(g->nfgen_family));
 	nlattr_str(tb[NFTA_TRACE_TABLE], e.table, sizeof(e.table));
 	nlattr_str(tb[NFTA_TRACE_CHAIN], e.chain, sizeof(e.chain));
 	e.handle = parse_handle(tb[NFTA_TRACE_RULE_HANDLE]);

@@ -131,16 +131,6 @@ struct nft_elem *plan_add_elem_raw(struct plan *p, const char *owner, const char
 	return &i->elem;
 }
 
-void plan_add_elem(struct plan *p, const char *owner, const char *set, const char *ifname)
-{
-	struct nft_elem *e = plan_add_elem_raw(p, owner, set);
-
-	if (!e)
-		return;
-	e->key[0].type = NFT_T_IFNAME;
-	str_copy(e->key[0].ifname, sizeof(e->key[0].ifname), ifname);
-}
-
 /* In the order of the set's types. A port is one argument, or first and last. */
 static void elem_value(struct nft_value *v, enum nft_type type, bool interval, va_list *args)
 {

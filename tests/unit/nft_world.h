@@ -13,6 +13,7 @@
 
 #include <netinet/tcp.h>
 
+#include "addr_fixture.h"
 #include "nft_fixture.h"
 
 #define PORT    80
@@ -111,29 +112,6 @@ static inline int sock_in(const struct node *n, int family, int type, int protoc
 
 	assert_int_equal(netns_call(n->ns, make_socket, &s), 0);
 	return s.fd;
-}
-
-union addr {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
-
-static inline union addr make_addr(const char *ip, uint16_t port)
-{
-	union addr a = { 0 };
-	struct cnm_ip parsed;
-
-	assert_int_equal(ip_parse(&parsed, ip), 0);
-	a.any.sa_family = parsed.family;
-	if (parsed.family == AF_INET) {
-		a.v4.sin_port = htons(port);
-		memcpy(&a.v4.sin_addr, parsed.b, 4);
-	} else {
-		a.v6.sin6_port = htons(port);
-		memcpy(&a.v6.sin6_addr, parsed.b, 16);
-	}
-	return a;
 }
 
 static inline void addr_text(const union addr *a, char buf[static IP_STR])

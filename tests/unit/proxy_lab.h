@@ -21,6 +21,7 @@
 
 #include "kernel/conntrack.h"
 #include "proxy/proxy.h"
+#include "addr_fixture.h"
 
 #define FIRST   8000
 #define PORTS   100
@@ -230,29 +231,6 @@ static int end_world(void **state)
 }
 
 /* ---- sockets */
-
-union addr {
-	struct sockaddr any;
-	struct sockaddr_in v4;
-	struct sockaddr_in6 v6;
-};
-
-static union addr make_addr(const char *ip, uint16_t port)
-{
-	union addr a = { 0 };
-	struct cnm_ip parsed;
-
-	assert_int_equal(ip_parse(&parsed, ip), 0);
-	a.any.sa_family = parsed.family;
-	if (parsed.family == AF_INET) {
-		a.v4.sin_port = htons(port);
-		memcpy(&a.v4.sin_addr, parsed.b, 4);
-	} else {
-		a.v6.sin6_port = htons(port);
-		memcpy(&a.v6.sin6_addr, parsed.b, 16);
-	}
-	return a;
-}
 
 struct made {
 	int family, type, fd;

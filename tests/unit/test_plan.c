@@ -130,7 +130,7 @@ static void build_all(struct plan *p)
 	add_netns(p, "con1", "new");
 	plan_add_file(p, SB, SB, "/run/x/hosts", strdup("127.0.0.1\tlocalhost\n"));
 	add_hold(p, 80);
-	plan_add_elem(p, NET, "brs", "br-1");
+	plan_add_elemf(p, NET, "brs", "br-1");
 	add_same(p, "br-1");
 	add_bridge(p, "br-1", 0);
 	plan_add_sysctl(p, NULL, NET, "net/ipv6/conf/br-1/accept_ra", "0");
@@ -556,7 +556,7 @@ static void add_random_item(struct plan *p)
 		plan_add_file(p, SB, SB, name, strdup(value));
 		break;
 	case 5:
-		plan_add_elem(p, NET, rng(2) ? "brs" : "internal", name);
+		plan_add_elemf(p, NET, rng(2) ? "brs" : "internal", name);
 		break;
 	case 6:
 		add_route(p, rng(2) ? "0.0.0.0/0" : "10.0.0.0/8", "10.0.0.1", name);
