@@ -121,7 +121,7 @@ void plan_add_file(struct plan *p, const char *sandbox, const char *owner, const
 		plan_spoil(p);
 }
 
-struct nft_elem *plan_add_elem_raw(struct plan *p, const char *owner, const char *set)
+static struct nft_elem *add_elem(struct plan *p, const char *owner, const char *set)
 {
 	struct plan_item *i = plan_add(p, PLAN_ELEM, NULL, owner);
 
@@ -166,7 +166,7 @@ static void elem_value(struct nft_value *v, enum nft_type type, bool interval, v
 void plan_add_elemf(struct plan *p, const char *owner, const char *set, ...)
 {
 	const struct nft_set *types = nft_set_by_name(set);
-	struct nft_elem *e = plan_add_elem_raw(p, owner, set);
+	struct nft_elem *e = add_elem(p, owner, set);
 	va_list args;
 
 	if (!e)

@@ -132,7 +132,6 @@ void plan_add_sysctl(struct plan *p, const char *sandbox, const char *owner, con
 		     const char *value);
 void plan_add_file(struct plan *p, const char *sandbox, const char *owner, const char *path,
 		   char *content /* taken */);
-struct nft_elem *plan_add_elem_raw(struct plan *p, const char *owner, const char *set);
 /*
  * An element by its fields, for all sets: the types come from the set, the values in the order of
  * its key and data: NFT_T_IFNAME const char *, NFT_T_IP4, _IP6, _ND const struct cnm_ip *, _ETHER

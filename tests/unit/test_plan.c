@@ -100,20 +100,6 @@ static void add_peer(struct plan *p, const char *name, unsigned mtu)
 	i->peer.announce = 3;
 }
 
-/* "same { br-1 . br-1 }: accept" */
-static void add_same(struct plan *p, const char *bridge)
-{
-	struct nft_elem *e = plan_add_elem_raw(p, NET, "same");
-
-	assert_non_null(e);
-	for (unsigned i = 0; i < 2; i++) {
-		e->key[i].type = NFT_T_IFNAME;
-		strcpy(e->key[i].ifname, bridge);
-	}
-	e->data[0].type = NFT_T_VERDICT;
-	strcpy(e->data[0].verdict, "accept");
-}
-
 /* TCP at 0.0.0.0, and UDP at :: one lower, to 172.18.0.2. */
 static void add_hold(struct plan *p, uint16_t port)
 {
@@ -131,7 +117,7 @@ static void build_all(struct plan *p)
 	plan_add_file(p, SB, SB, "/run/x/hosts", strdup("127.0.0.1\tlocalhost\n"));
 	add_hold(p, 80);
 	plan_add_elemf(p, NET, "brs", "br-1");
-	add_same(p, "br-1");
+	plan_add_elemf(p, NET, "same", "br-1", "br-1", "accept");
 	add_bridge(p, "br-1", 0);
 	plan_add_sysctl(p, NULL, NET, "net/ipv6/conf/br-1/accept_ra", "0");
 	add_addr(p, NULL, "br-1", "172.18.0.1", 16);
