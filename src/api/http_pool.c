@@ -19,6 +19,7 @@
 #include "api/http_internal.h"
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/cond.h"
 
 #define STACK_SIZE (256 * 1024)
 #define IDLE_NS    (2 * UINT64_C(1000000000))
@@ -34,15 +35,6 @@ struct pool {
 	bool led;   /* a thread is in server_lead() */
 	bool ended; /* the loop is over */
 };
-
-/* Waits on cond until the monotonic instant. false: it has passed. */
-static bool wait_until(pthread_cond_t *cond, pthread_mutex_t *lock, uint64_t mono_ns)
-{
-	struct timespec ts = { .tv_sec = (time_t)(mono_ns / 1000000000),
-			       .tv_nsec = (long)(mono_ns % 1000000000) };
-
-	return pthread_cond_timedwait(cond, lock, &ts) == 0;
-}
 
 static void *thread_main(void *arg);
 
@@ -118,13 +110,10 @@ static void lead(struct pool *pool)
 /* false: the thread has been idle for long, and another one rests too. */
 static bool rest(struct pool *pool)
 {
-	bool spare = pool->idle == 0, in_time = true;
+	bool spare = pool->idle == 0, in_time;
 
 	pool->idle++;
-	if (spare)
-		pthread_cond_wait(&pool->wake, &pool->lock);
-	else
-		in_time = wait_until(&pool->wake, &pool->lock, clock_mono_ns() + IDLE_NS);
+	in_time = cond_wait(&pool->wake, &pool->lock, spare ? 0 : clock_mono_ns() + IDLE_NS) == 0;
 	pool->idle--;
 	return in_time;
 }
@@ -157,7 +146,6 @@ static void *thread_main(void *arg)
 int pool_new(struct pool **ret, struct http_server *server, unsigned max_workers)
 {
 	struct pool *pool = calloc(1, sizeof(*pool));
-	pthread_condattr_t attr;
 
 	if (!pool)
 		return -ENOMEM;
@@ -165,11 +153,8 @@ int pool_new(struct pool **ret, struct http_server *server, unsigned max_workers
 	pool->max_working = max_workers;
 	list_init(&pool->queue);
 	pthread_mutex_init(&pool->lock, NULL);
-	pthread_condattr_init(&attr);
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	pthread_cond_init(&pool->wake, &attr);
-	pthread_cond_init(&pool->gone, &attr);
-	pthread_condattr_destroy(&attr);
+	cond_init(&pool->wake);
+	cond_init(&pool->gone);
 	*ret = pool;
 	return 0;
 }
@@ -201,7 +186,7 @@ int pool_wait(struct pool *pool, uint64_t until_ns)
 	bool in_time = true;
 
 	while (pool->threads && in_time)
-		in_time = wait_until(&pool->gone, &pool->lock, until_ns);
+		in_time = cond_wait(&pool->gone, &pool->lock, until_ns) == 0;
 	return pool->threads ? -ETIMEDOUT : 0;
 }
 

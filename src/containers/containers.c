@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
+#include "base/cond.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -118,12 +119,7 @@ int container_find(struct containers *cs, const char *ref, struct container **re
 
 int containers_pause(struct containers *cs, uint64_t deadline)
 {
-	struct timespec t = { .tv_sec = (time_t)(deadline / 1000000000),
-			      .tv_nsec = (long)(deadline % 1000000000) };
-
-	if (!deadline)
-		return -pthread_cond_wait(&cs->changed, &cs->lock);
-	return -pthread_cond_timedwait(&cs->changed, &cs->lock, &t);
+	return cond_wait(&cs->changed, &cs->lock, deadline);
 }
 
 int container_find_idle(struct containers *cs, const char *ref, struct container **ret,
@@ -379,17 +375,13 @@ static int open_seccomp(struct containers *cs, const char *path, struct cnm_erro
 static struct containers *containers_new(struct cnm_engine *engine)
 {
 	struct containers *cs = calloc(1, sizeof(*cs));
-	pthread_condattr_t ca;
 
 	if (!cs)
 		return NULL;
 	cs->engine = engine;
 	list_init(&cs->all);
 	pthread_mutex_init(&cs->lock, NULL);
-	pthread_condattr_init(&ca);
-	pthread_condattr_setclock(&ca, CLOCK_MONOTONIC);
-	pthread_cond_init(&cs->changed, &ca);
-	pthread_condattr_destroy(&ca);
+	cond_init(&cs->changed);
 	return cs;
 }
 

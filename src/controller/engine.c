@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/cond.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -222,7 +223,6 @@ int cnm_engine_open(struct cnm_engine **ret, const struct cnm_options *options,
 		    struct cnm_error *err)
 {
 	struct cnm_engine *e = calloc(1, sizeof(*e));
-	pthread_condattr_t ca;
 	int r;
 
 	if (!e)
@@ -231,10 +231,7 @@ int cnm_engine_open(struct cnm_engine **ret, const struct cnm_options *options,
 		log_set_sink(options->log, options->log_arg);
 	model_init(&e->model);
 	pthread_mutex_init(&e->lock, NULL);
-	pthread_condattr_init(&ca);
-	pthread_condattr_setclock(&ca, CLOCK_MONOTONIC);
-	pthread_cond_init(&e->changed, &ca);
-	pthread_condattr_destroy(&ca);
+	cond_init(&e->changed);
 	if ((r = set_options(e, options, err)) < 0 || (r = open_parts(e, options, err)) < 0 ||
 	    (r = engine_restore(e, err)) < 0 || (r = open_proxy(e, err)) < 0 ||
 	    (r = load_ruleset(e, err)) < 0 || (r = make_predefined(e, err)) < 0 ||

@@ -4,20 +4,16 @@
  * when it had to wait: what the caller found before is stale then.
  */
 #include <errno.h>
-#include <time.h>
 
 #include "base/clock.h"
+#include "base/cond.h"
 #include "controller/engine.h"
 
 int engine_wait(struct cnm_engine *e, uint64_t *deadline)
 {
-	struct timespec t;
-
 	if (!*deadline)
 		*deadline = clock_mono_ns() + ENGINE_WAIT_S * 1000000000ull;
-	t.tv_sec = *deadline / 1000000000;
-	t.tv_nsec = *deadline % 1000000000;
-	return -pthread_cond_timedwait(&e->changed, &e->lock, &t);
+	return cond_wait(&e->changed, &e->lock, *deadline);
 }
 
 static const char *doing(enum obj_state s)

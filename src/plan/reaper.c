@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/cleanup.h"
+#include "base/cond.h"
 #include "plan/apply_internal.h"
 
 /* The bridge port is forwarding by then, and a burst of requests has its own work done. */
@@ -139,25 +140,17 @@ static struct announcement *due_announcement(struct reaper *r)
 static void wait_for_work(struct reaper *r)
 {
 	struct announcement *an = container_of(r->announcements.next, struct announcement, node);
-	struct timespec t;
 
-	if (list_empty(&r->announcements)) {
-		pthread_cond_wait(&r->wake, &r->lock);
-		return;
-	}
-	t.tv_sec = an->due / 1000000000;
-	t.tv_nsec = an->due % 1000000000;
-	pthread_cond_timedwait(&r->wake, &r->lock, &t);
+	cond_wait(&r->wake, &r->lock, list_empty(&r->announcements) ? 0 : an->due);
 }
 
 /* With the lock held: let those who are on their way join, for a moment. */
 static void linger(struct reaper *r)
 {
 	uint64_t until = clock_mono_ns() + LINGER_NS;
-	struct timespec t = { .tv_sec = until / 1000000000, .tv_nsec = until % 1000000000 };
 
 	while (r->coming && !r->stop)
-		if (pthread_cond_timedwait(&r->wake, &r->lock, &t) != 0)
+		if (cond_wait(&r->wake, &r->lock, until) != 0)
 			return;
 }
 
@@ -219,7 +212,6 @@ static void *reaper_main(void *arg)
 int reaper_new(struct reaper **ret, struct applier *a, struct cnm_error *err)
 {
 	struct reaper *r = calloc(1, sizeof(*r));
-	pthread_condattr_t ca;
 	pthread_attr_t ta;
 	int rc;
 
@@ -229,11 +221,8 @@ int reaper_new(struct reaper **ret, struct applier *a, struct cnm_error *err)
 	list_init(&r->jobs);
 	list_init(&r->announcements);
 	pthread_mutex_init(&r->lock, NULL);
-	pthread_condattr_init(&ca);
-	pthread_condattr_setclock(&ca, CLOCK_MONOTONIC);
-	pthread_cond_init(&r->wake, &ca);
-	pthread_cond_init(&r->finished, &ca);
-	pthread_condattr_destroy(&ca);
+	cond_init(&r->wake);
+	cond_init(&r->finished);
 	rc = nl_open(&r->rtnl, NETLINK_ROUTE, err);
 	if (rc < 0) {
 		free(r);

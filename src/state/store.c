@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/cond.h"
 #include "base/str.h"
 
 /* DIR is for the owner only; parents that are missing are made as mkdir -p makes them. */
@@ -117,19 +118,11 @@ static int take_lock(struct store *s, struct cnm_error *err)
 
 static int init_threads(struct store *s)
 {
-	pthread_condattr_t attr;
 	int r = pthread_mutex_init(&s->mutex, NULL);
 
 	if (!r)
 		r = pthread_cond_init(&s->idle, NULL);
-	if (!r)
-		r = pthread_condattr_init(&attr);
-	if (r)
-		return r;
-	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-	r = pthread_cond_init(&s->work, &attr);
-	pthread_condattr_destroy(&attr);
-	return r;
+	return r ? r : cond_init(&s->work);
 }
 
 static void destroy(struct store *s)

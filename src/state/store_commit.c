@@ -24,6 +24,8 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "base/str.h"
 
@@ -180,13 +182,6 @@ int store_commit(struct store *s, struct store_tx *tx, enum store_durability how
 	return r;
 }
 
-static void add_ns(struct timespec *t, long ns)
-{
-	t->tv_nsec += ns;
-	t->tv_sec += t->tv_nsec / 1000000000L;
-	t->tv_nsec %= 1000000000L;
-}
-
 /* Commits what is deferred, a little later, so that another commit may take it along for free. */
 static void *flusher_main(void *arg)
 {
@@ -194,7 +189,7 @@ static void *flusher_main(void *arg)
 
 	pthread_mutex_lock(&s->mutex);
 	while (!s->closing) {
-		struct timespec until;
+		uint64_t until;
 		int r = 0;
 
 		if (list_empty(&s->queue)) {
@@ -203,10 +198,9 @@ static void *flusher_main(void *arg)
 			s->flusher_sleeps = false;
 			continue;
 		}
-		clock_gettime(CLOCK_MONOTONIC, &until);
-		add_ns(&until, *s->fault ? RETRY_DELAY_NS : FLUSH_DELAY_NS);
+		until = clock_mono_ns() + (*s->fault ? RETRY_DELAY_NS : FLUSH_DELAY_NS);
 		while (!s->closing && r == 0)
-			r = pthread_cond_timedwait(&s->work, &s->mutex, &until);
+			r = cond_wait(&s->work, &s->mutex, until);
 		wait_idle(s);
 		if (!list_empty(&s->queue))
 			lead(s);
