@@ -54,11 +54,11 @@ static bool is_unknown(int r)
 
 /* ---- deleting */
 
-/* The matches of one family and protocol, which share a dump. */
+/* The matches of one protocol, of one family or of both, which share a dump. */
 struct sweep {
 	const struct conntrack_match *m;
 	unsigned n;
-	int family;
+	int family;                       /* 0: both */
 	struct ct_tuple orig, reply;      /* what all of them have in common ... */
 	unsigned orig_parts, reply_parts; /* ... for the kernel to filter by */
 	uint8_t ports[8192];              /* a bit a port that any of them has */
@@ -67,7 +67,7 @@ struct sweep {
 
 static bool is_of(const struct sweep *s, const struct conntrack_match *m)
 {
-	return m->family == s->family && m->proto == s->orig.proto;
+	return (!s->family || m->family == s->family) && m->proto == s->orig.proto;
 }
 
 static bool is_inverse(const struct ct_tuple *a, const struct ct_tuple *b)
@@ -80,7 +80,8 @@ static bool agrees(const struct conntrack_match *m, const struct ct_flow *f)
 {
 	bool nat = !ip_eq(&f->orig.dst, &f->reply.src) || f->orig.dst_port != f->reply.src_port;
 
-	return (!m->proto || (f->orig.dst_port >= m->first && f->orig.dst_port <= m->last)) &&
+	return m->family == f->orig.dst.family &&
+	       (!m->proto || (f->orig.dst_port >= m->first && f->orig.dst_port <= m->last)) &&
 	       (!ip_is_set(&m->to) || ip_eq(&m->to, &f->orig.dst)) &&
 	       (!ip_is_set(&m->from) || ip_eq(&m->from, &f->reply.src)) &&
 	       !(m->not_nat && !is_inverse(&f->orig, &f->reply)) && !(m->nat && !nat);
@@ -93,7 +94,7 @@ static void delete_later(struct sweep *s, const struct ct_flow *f)
 
 	if (!h)
 		return;
-	ct_start_payload(h, s->family);
+	ct_start_payload(h, f->orig.dst.family);
 	for (unsigned i = 0; i < 3; i++)
 		if (f->key[i])
 			mnl_attr_put(h, f->key[i]->nla_type, mnl_attr_get_payload_len(f->key[i]),
@@ -117,7 +118,7 @@ static int sweep_flow(const struct nlmsghdr *h, void *arg)
 	struct ct_flow f;
 	uint16_t port;
 
-	if (!ct_parse(h, &f) || f.orig.dst.family != s->family || !has_short_key(&f) ||
+	if (!ct_parse(h, &f) || !has_short_key(&f) ||
 	    (s->orig.proto && f.orig.proto != s->orig.proto))
 		return 0;
 	port = f.orig.dst_port;
@@ -146,26 +147,33 @@ static void narrow(struct cnm_ip *common, const struct cnm_ip *ip, bool first)
 		*common = (struct cnm_ip){ 0 };
 }
 
-static void sweep_prepare(struct sweep *s)
+/* Is there anything to look for? */
+static bool sweep_prepare(struct sweep *s, const struct conntrack_match *m, unsigned n,
+			  uint8_t proto, int family)
 {
 	bool first = true;
 
+	*s = (struct sweep){ .m = m, .n = n, .family = family, .orig.proto = proto };
 	for (unsigned i = 0; i < s->n; i++) {
-		const struct conntrack_match *m = &s->m[i];
-
-		if (!is_of(s, m))
+		if (!is_of(s, &m[i]))
 			continue;
-		narrow(&s->orig.dst, &m->to, first);
-		narrow(&s->reply.src, &m->from, first);
+		narrow(&s->orig.dst, &m[i].to, first);
+		narrow(&s->reply.src, &m[i].from, first);
 		first = false;
-		for (unsigned p = m->first; p <= m->last; p++)
+		for (unsigned p = m[i].first; p <= m[i].last; p++)
 			s->ports[p / 8] |= (uint8_t)(1u << p % 8);
 	}
 	s->orig_parts = s->orig.proto ? CT_HAS_PROTO : 0;
-	if (s->family != AF_INET) /* filtered by an IPv6 address, the kernel lists all others */
-		return;
-	s->orig_parts |= ip_is_set(&s->orig.dst) ? CT_HAS_DST : 0;
-	s->reply_parts |= ip_is_set(&s->reply.src) ? CT_HAS_SRC : 0;
+	if (family == AF_INET) { /* filtered by an IPv6 address, the kernel lists all others */
+		s->orig_parts |= ip_is_set(&s->orig.dst) ? CT_HAS_DST : 0;
+		s->reply_parts |= ip_is_set(&s->reply.src) ? CT_HAS_SRC : 0;
+	}
+	return !first;
+}
+
+static bool is_narrowed(const struct sweep *s)
+{
+	return s->orig_parts & CT_HAS_DST || s->reply_parts;
 }
 
 static int sweep_dump(struct conntrack *c, struct sweep *s, bool filter, struct cnm_error *err)
@@ -204,7 +212,6 @@ static int sweep_run(struct conntrack *c, struct sweep *s, unsigned *deleted, st
 	struct cnm_error why = { 0 };
 	int r;
 
-	sweep_prepare(s);
 	r = sweep_dump(c, s, s->orig_parts || s->reply_parts, &why);
 	if (is_unknown(r)) {
 		sweep_again(s);
@@ -223,6 +230,30 @@ static int sweep_run(struct conntrack *c, struct sweep *s, unsigned *deleted, st
 	return r;
 }
 
+/*
+ * Each dump walks all of the table, so both families share one, unless the kernel can leave most
+ * IPv4 flows out of one of their own.
+ */
+static int flush_proto(struct conntrack *c, struct sweep *s, const struct conntrack_match *m,
+		       unsigned n, uint8_t proto, unsigned *deleted, struct cnm_error *err)
+{
+	bool any4 = sweep_prepare(s, m, n, proto, AF_INET), narrowed = is_narrowed(s);
+	bool any6 = sweep_prepare(s, m, n, proto, AF_INET6);
+	int r = 0;
+
+	if (any4 && any6 && !narrowed) {
+		sweep_prepare(s, m, n, proto, 0);
+		return sweep_run(c, s, deleted, err);
+	}
+	if (any6)
+		r = sweep_run(c, s, deleted, err);
+	if (any4 && r == 0) {
+		sweep_prepare(s, m, n, proto, AF_INET);
+		r = sweep_run(c, s, deleted, err);
+	}
+	return r;
+}
+
 int conntrack_flush(struct conntrack *c, const struct conntrack_match *m, unsigned n,
 		    unsigned *ret_deleted, struct cnm_error *err)
 {
@@ -235,14 +266,10 @@ int conntrack_flush(struct conntrack *c, const struct conntrack_match *m, unsign
 	for (unsigned i = 0; i < n && r == 0; i++) {
 		unsigned first = 0;
 
-		while (m[first].family != m[i].family || m[first].proto != m[i].proto)
+		while (m[first].proto != m[i].proto)
 			first++;
-		if (first < i) /* done with that one */
-			continue;
-		*s = (struct sweep){
-			.m = m, .n = n, .family = m[i].family, .orig.proto = m[i].proto
-		};
-		r = sweep_run(c, s, &deleted, err);
+		if (first == i)
+			r = flush_proto(c, s, m, n, m[i].proto, &deleted, err);
 	}
 	if (r == 0)
 		*ret_deleted = deleted;

@@ -6,8 +6,9 @@
  *
  * The kernel finds them by walking all of its table, which takes 10 ms if it has room for 262144
  * flows and is empty. So a thread does it, and what is asked of it meanwhile shares the next walk.
- * A port that comes waits for what went before, lest its own flows are taken for those of the last
- * owner.
+ * Ports that come are in no hurry, as their new flows are right: it waits a moment for others to
+ * join, and lets who asked start first. Flows of ports that went are deleted at once, and a port
+ * that comes waits for that, lest its own flows are taken for those of the last owner.
  */
 #include <errno.h>
 #include <netinet/in.h>
@@ -15,8 +16,13 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
+#include "base/cond.h"
 #include "base/log.h"
 #include "plan/apply_internal.h"
+
+/* How long ports that came wait for company. */
+#define LINGER_NS 100000000
 
 struct matches {
 	struct conntrack_match *m;
@@ -176,6 +182,7 @@ struct flows {
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	struct matches todo, doing;
+	uint64_t due; /* todo, by clock_mono_ns() */
 	bool stop;
 	struct conntrack *ct; /* of the thread; NULL until needed */
 };
@@ -200,8 +207,8 @@ static void *flows_thread(void *arg)
 
 	pthread_mutex_lock(&f->lock);
 	while (f->todo.n || !f->stop) {
-		if (!f->todo.n) {
-			pthread_cond_wait(&f->changed, &f->lock);
+		if (!f->stop && (!f->todo.n || clock_mono_ns() < f->due)) {
+			cond_wait(&f->changed, &f->lock, f->todo.n ? f->due : 0);
 			continue;
 		}
 		f->doing = f->todo;
@@ -225,7 +232,7 @@ int flows_new(struct flows **ret, struct cnm_error *err)
 	if (!f)
 		return cnm_error_errno(err, ENOMEM, "flows of ports");
 	pthread_mutex_init(&f->lock, NULL);
-	pthread_cond_init(&f->changed, NULL);
+	cond_init(&f->changed);
 	rc = pthread_create(&f->thread, NULL, flows_thread, f);
 	if (rc) {
 		pthread_cond_destroy(&f->changed);
@@ -276,14 +283,26 @@ void flows_wait_all(struct flows *f)
 {
 	LOCKED(&f->lock);
 
+	f->due = 0;
+	pthread_cond_broadcast(&f->changed);
 	while (f->todo.n || f->doing.n)
 		pthread_cond_wait(&f->changed, &f->lock);
+}
+
+static bool any_went(const struct matches *list)
+{
+	for (unsigned i = 0; i < list->n; i++)
+		if (list->m[i].nat)
+			return true;
+	return false;
 }
 
 void flows_delete(struct flows *f, const struct plan_diff *d)
 {
 	LOCKED(&f->lock);
 
+	if (!f->todo.n)
+		f->due = clock_mono_ns() + LINGER_NS;
 	for (size_t i = 0; i < d->n; i++) {
 		const struct plan_op *op = &d->ops[i];
 
@@ -293,6 +312,8 @@ void flows_delete(struct flows *f, const struct plan_diff *d)
 	if (f->todo.failed)
 		log_debug("flows of ports: out of memory");
 	f->todo.failed = false;
+	if (any_went(&f->todo))
+		f->due = 0;
 	if (f->todo.n)
 		pthread_cond_broadcast(&f->changed);
 }

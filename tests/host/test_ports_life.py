@@ -182,7 +182,7 @@ def test_tcp_flows_do_not_stick(net, services):
     assert stream.lives() and stream.peer[0] == LAN4
     source = stream.sock.getsockname()
     net.remove_sandbox("one")
-    assert not [line for line in net.run("conntrack", "-L").out.splitlines() if "dport=8001 " in line]
+    harness.wait_for(lambda: "dport=8001 " not in net.run("conntrack", "-L").out, "its flow is gone")
     net.sandbox("two", ("net", {"IPAMConfig": {"IPv4Address": "10.66.0.51"}}), Publish=traffic.published("8001:80"))
     serve(net, services, "two", 80)
     assert traffic.ask(net.lan_place, "tcp", UP4, 8001) == "two " + LAN4

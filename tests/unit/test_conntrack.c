@@ -161,6 +161,20 @@ static void test_several(void **state)
 	assert_int_equal(count_flows(), ARRAY_LEN(flows) - 4);
 }
 
+/* Both families in one dump: each match keeps to its own. */
+static void test_families(void **state)
+{
+	const struct conntrack_match m[] = {
+		{ UDP, AF_INET, .first = 8080, .last = 8080, .not_nat = true },
+		{ UDP, AF_INET6, .first = 9, .last = 9 },
+	};
+
+	enter_flows(flows, ARRAY_LEN(flows));
+	assert_int_equal(flush(m, ARRAY_LEN(m)), 1);
+	assert_false(exists(&flows[4]));
+	assert_true(exists(&flows[9]));
+}
+
 /* More than fit one datagram, and many matches of which the last one agrees. */
 static void test_many(void **state)
 {
@@ -309,6 +323,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_teardown(test_flush, flush_all),
 		cmocka_unit_test_teardown(test_several, flush_all),
+		cmocka_unit_test_teardown(test_families, flush_all),
 		cmocka_unit_test_teardown(test_many, flush_all),
 		cmocka_unit_test_teardown(test_original, flush_all),
 		cmocka_unit_test(test_broken_answers),
