@@ -133,15 +133,14 @@ void tx_put_sandbox(struct store_tx **tx, const struct sandbox *sb, enum store_s
 
 /* ---- network_build.c */
 /* From a request to a network that could be entered. Facts were gathered without the lock. */
-#define MAX_ROUTES 512
 struct network_facts {
-	struct cnm_prefix routes[MAX_ROUTES];
-	unsigned n_routes;
+	struct prefixes routes; /* of others, on the host */
 	bool link_exists, link_is_bridge, link_is_ours;
 	bool forwarding4, forwarding6; /* the host forwards already */
 };
 int network_facts_gather(struct cnm_engine *e, const struct cnm_network_config *config,
 			 struct network_facts *ret, struct cnm_error *err);
+void network_facts_free(struct network_facts *f); /* what it points to */
 int network_build(struct cnm_engine *e, const struct cnm_network_config *config, bool predefined,
 		  const struct network_facts *facts, struct network **ret, char **ret_warning,
 		  struct cnm_error *err);

@@ -126,20 +126,19 @@ int engine_create_network(struct cnm_engine *e, const struct cnm_network_config 
 			  char **ret_warning, struct cnm_error *err)
 {
 	_cleanup_(change_free) struct change c = { 0 };
-	_free_ struct network_facts *facts = malloc(sizeof(*facts));
+	_cleanup_(network_facts_free) struct network_facts facts = { 0 };
 	_free_ char *warning = NULL;
 	struct forwarding was;
 	struct store_tx *row;
 	struct network *n = NULL;
-	int r = facts ? network_facts_gather(e, config, facts, err)
-		      : cnm_error_errno(err, ENOMEM, "create network");
+	int r = network_facts_gather(e, config, &facts, err);
 
 	if (r < 0)
 		return r;
 	row = store_tx_new(e->store);
 	LOCKED(&e->lock);
 	was = (struct forwarding){ e->forward4_ours, e->forward6_ours };
-	r = enter(e, config, predefined, facts, &row, &c, &n, &warning, err);
+	r = enter(e, config, predefined, &facts, &row, &c, &n, &warning, err);
 	if (r < 0 || dry) {
 		store_tx_free(row);
 		if (r == 0)

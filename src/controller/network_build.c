@@ -46,14 +46,9 @@ int network_facts_gather(struct cnm_engine *e, const struct cnm_network_config *
 	memset(ret, 0, sizeof(*ret));
 	ret->forwarding4 = reads_true("net/ipv4/ip_forward");
 	ret->forwarding6 = reads_true("net/ipv6/conf/all/forwarding");
-	r = applier_host_routes(e->applier, AF_INET, ret->routes, MAX_ROUTES, &ret->n_routes, err);
-	if (r == 0 && may_have_ipv6(config)) {
-		unsigned n = ret->n_routes, n6;
-
-		r = applier_host_routes(e->applier, AF_INET6, ret->routes + n, MAX_ROUTES - n, &n6,
-					err);
-		ret->n_routes = r < 0 ? n : n + n6;
-	}
+	r = applier_host_routes(e->applier, AF_INET, &ret->routes, err);
+	if (r == 0 && may_have_ipv6(config))
+		r = applier_host_routes(e->applier, AF_INET6, &ret->routes, err);
 	if (r < 0)
 		return cnm_error_prefix(err, "read the host's routes"), r;
 	if (!link)
@@ -61,6 +56,11 @@ int network_facts_gather(struct cnm_engine *e, const struct cnm_network_config *
 	r = applier_host_link(e->applier, link, &ret->link_is_bridge, &ret->link_is_ours, err);
 	ret->link_exists = r == 0;
 	return r == -ENODEV ? 0 : r;
+}
+
+void network_facts_free(struct network_facts *f)
+{
+	prefixes_free(&f->routes);
 }
 
 static int put_all(json_t *o, const struct cnm_kv *kv, size_t n, struct cnm_error *err)
@@ -266,14 +266,15 @@ static int list_used(struct choice *ch, struct cnm_error *err)
 static int choose_subnet(struct choice *ch, int family, unsigned len, struct cnm_prefix *ret,
 			 struct cnm_error *err)
 {
+	const struct prefixes *routes = &ch->facts->routes;
+
 	if (family == AF_INET6)
-		return ipam_choose_subnet6(ch->e->engine_id, ch->used, ch->n_used,
-					   ch->facts->routes, ch->facts->n_routes, ret, err);
+		return ipam_choose_subnet6(ch->e->engine_id, ch->used, ch->n_used, routes->p,
+					   routes->n, ret, err);
 	if (len)
-		return ipam_choose_subnet4_len(len, ch->used, ch->n_used, ch->facts->routes,
-					       ch->facts->n_routes, ret, err);
-	return ipam_choose_subnet4(ch->used, ch->n_used, ch->facts->routes, ch->facts->n_routes,
-				   ret, err);
+		return ipam_choose_subnet4_len(len, ch->used, ch->n_used, routes->p, routes->n, ret,
+					       err);
+	return ipam_choose_subnet4(ch->used, ch->n_used, routes->p, routes->n, ret, err);
 }
 
 /* A subnet the user asked for: free of other networks; a route of the host's is only warned of. */
@@ -288,11 +289,13 @@ static int accept_subnet(struct choice *ch, const struct cnm_prefix *subnet, str
 				"invalid pool request: Pool overlaps with other one on "
 				"this address space (%s is within reach of %s)",
 				prefix_format(subnet, a), prefix_format(&ch->used[i], b));
-	for (unsigned i = 0; i < ch->facts->n_routes; i++) {
-		if (ch->n->borrowed_link || !prefix_overlaps(&ch->facts->routes[i], subnet))
+	for (size_t i = 0; i < ch->facts->routes.n; i++) {
+		const struct cnm_prefix *route = &ch->facts->routes.p[i];
+
+		if (ch->n->borrowed_link || !prefix_overlaps(route, subnet))
 			continue;
 		strbuf_addf(ch->warning, "subnet %s overlaps the host's route to %s",
-			    prefix_format(subnet, a), prefix_format(&ch->facts->routes[i], b));
+			    prefix_format(subnet, a), prefix_format(route, b));
 		break;
 	}
 	return 0;

@@ -277,6 +277,8 @@ static void hear_host(struct reconcile *rc, const struct monitor_event *ev)
 		v = judge_host(e, ev, place);
 		act_on(rc, v, place, ev);
 		rc->uplinks |= v == UNWANTED && concerns_uplinks(rc, ev);
+		if (ev->gone || !ev->up)
+			applier_link_down(e->applier, ev->group);
 		break;
 	case MONITOR_PORT:
 		if (ev->gone ? judge_host(e, ev, place) != UNWANTED && place[0]
@@ -296,6 +298,7 @@ static void hear_host(struct reconcile *rc, const struct monitor_event *ev)
 		rc->uplinks |= ev->is_default;
 		break;
 	case MONITOR_LOST:
+		applier_link_down(e->applier, 0);
 		rc->all = true;
 		break;
 	}

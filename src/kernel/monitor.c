@@ -120,6 +120,7 @@ static bool link_event(const struct nlmsghdr *h, struct monitor_event *e)
 	e->odd = l.kind == RTNL_BRIDGE && (l.br_stp || l.br_forward_delay || l.br_mcast_snooping);
 	e->mac = l.mac;
 	e->mtu = l.mtu;
+	e->group = l.group;
 	return true;
 }
 

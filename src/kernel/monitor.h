@@ -35,7 +35,7 @@ struct monitor_event {
 	bool up;             /* link */
 	bool odd;            /* a bridge with STP, a forwarding delay or multicast snooping */
 	struct cnm_mac mac;  /* link */
-	uint32_t mtu;        /* link */
+	uint32_t mtu, group; /* link */
 	bool is_default;     /* route: to everywhere */
 	bool hairpin;        /* port, not gone */
 	char table[64];      /* nft: table name */

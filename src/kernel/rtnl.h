@@ -164,6 +164,8 @@ int rtnl_links(struct nl *nl, rtnl_link_fn fn, void (*restart)(void *), void *ar
 /* One link by name: 0, -ENODEV (err untouched), or another failure. */
 int rtnl_link_by_name(struct nl *nl, const char *name, struct rtnl_link *ret,
 		      struct cnm_error *err);
+/* The same by index; without words. */
+int rtnl_link_by_index(struct nl *nl, int ifindex, struct rtnl_link *ret);
 /* Only its index, without the kernel's rtnl lock: 0, -ENODEV (err untouched), or another failure.
  */
 int rtnl_ifindex(struct nl *nl, const char *name, int *ret, struct cnm_error *err);

@@ -121,6 +121,17 @@ int rtnl_link_by_name(struct nl *nl, const char *name, struct rtnl_link *ret, st
 	return r;
 }
 
+int rtnl_link_by_index(struct nl *nl, int ifindex, struct rtnl_link *ret)
+{
+	struct ifinfomsg *m;
+	union query q;
+
+	m = query_init(&q, RTM_GETLINK, 0, sizeof(*m));
+	m->ifi_index = ifindex;
+	mnl_attr_put_u32(&q.h, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	return nl_request(nl, &q.h, on_one_link, NULL, ret, NULL);
+}
+
 static int on_addr(const struct nlmsghdr *h, void *arg)
 {
 	struct dump *d = arg;

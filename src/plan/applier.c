@@ -35,6 +35,7 @@ int applier_new(struct applier **ret, const struct applier_options *options, str
 		 options->instance);
 	pthread_mutex_init(&a->turn, NULL);
 	if ((rc = nl_open(&a->rtnl, NETLINK_ROUTE, err)) < 0 ||
+	    (rc = host_routes_open(&a->routes, a->group, err)) < 0 ||
 	    (rc = nft_open(&a->nft, a->table, err)) < 0 ||
 	    (rc = netns_pool_new(&a->pool, options->pool_size, err)) < 0 ||
 	    (rc = reaper_new(&a->reaper, a, err)) < 0 || (rc = flows_new(&a->flows, err)) < 0) {
@@ -60,6 +61,7 @@ void applier_free(struct applier *a)
 	hold_free_all(a);
 	flows_free(a->flows);
 	nft_close(a->nft);
+	host_routes_close(a->routes);
 	nl_close(a->rtnl);
 	pthread_mutex_destroy(&a->turn);
 	free(a);
@@ -127,36 +129,16 @@ int applier_names_at(struct applier *a, const char *path, char (*ret)[IFNAMSIZ],
 	return rc;
 }
 
-struct routes {
-	struct cnm_prefix *ret;
-	unsigned n, max;
-};
-
-static int add_route(const struct rtnl_route *r, void *arg)
+int applier_host_routes(struct applier *a, int family, struct prefixes *ret, struct cnm_error *err)
 {
-	struct routes *routes = arg;
-
-	if (routes->n < routes->max && r->dst.len > 0 && !ip_is_multicast(&r->dst.ip) &&
-	    !ip_is_linklocal(&r->dst.ip) && !ip_is_loopback(&r->dst.ip))
-		routes->ret[routes->n++] = r->dst;
-	return 0;
-}
-
-static void restart_routes(void *arg)
-{
-	((struct routes *)arg)->n = 0;
-}
-
-int applier_host_routes(struct applier *a, int family, struct cnm_prefix *ret, unsigned max,
-			unsigned *ret_n, struct cnm_error *err)
-{
-	struct routes routes = { .ret = ret, .max = max };
 	LOCKED(&a->turn);
-	int rc = rtnl_routes(a->rtnl, family, add_route, restart_routes, &routes, err);
 
-	if (rc == 0)
-		*ret_n = routes.n;
-	return rc;
+	return host_routes_get(a->routes, a->rtnl, family, ret, err);
+}
+
+void applier_link_down(struct applier *a, uint32_t group)
+{
+	host_routes_link_down(a->routes, group);
 }
 
 int applier_host_link(struct applier *a, const char *name, bool *ret_is_bridge, bool *ret_is_ours,

@@ -22,6 +22,7 @@
 #define PLAN_APPLY_H
 
 #include "kernel/fdkeep.h"
+#include "kernel/host_routes.h"
 #include "kernel/link_counters.h"
 #include "plan/plan.h"
 #include "resolver/resolver.h"
@@ -99,9 +100,9 @@ int applier_unload_ruleset(struct applier *a, struct cnm_error *err);
 int applier_ruleset_loaded(struct applier *a, struct cnm_error *err);
 /* See nft_foreign_forward_drop(). With the turn held. */
 int applier_foreign_drop(struct applier *a, char *buf, size_t size, struct cnm_error *err);
-/* Subnets of the host's routes, for choosing pools: up to max into ret. */
-int applier_host_routes(struct applier *a, int family, struct cnm_prefix *ret, unsigned max,
-			unsigned *ret_n, struct cnm_error *err);
+/* See host_routes_get() and host_routes_link_down(). */
+int applier_host_routes(struct applier *a, int family, struct prefixes *ret, struct cnm_error *err);
+void applier_link_down(struct applier *a, uint32_t group);
 /* What is there of a link on the host: 0, -ENODEV (err untouched), or another failure. */
 int applier_host_link(struct applier *a, const char *name, bool *ret_is_bridge, bool *ret_is_ours,
 		      struct cnm_error *err);

@@ -31,6 +31,7 @@ struct applier {
 	uint32_t group; /* link group of our links; group + 1 is that of doomed ones */
 	pthread_mutex_t turn;
 	struct nl *rtnl;
+	struct host_routes *routes;
 	struct nft *nft;
 	struct netns_pool *pool;
 	struct map handles; /* sandbox id -> struct handle */
