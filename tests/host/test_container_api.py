@@ -5,6 +5,7 @@ import json
 import pytest
 
 import containers
+import harness
 import hijack
 from containers import words
 
@@ -56,7 +57,7 @@ def test_the_client_negotiates(engine, stock, version):
     """As a client of that version speaks."""
     env = dict(stock.env, DOCKER_API_VERSION=version[1:])
     done = containers.subprocess.run(stock.argv("run", "--rm", "busybox", "sh", "-c", "echo out; exit 3"), env=env,
-                                     capture_output=True, text=True, timeout=60)
+                                     capture_output=True, text=True, timeout=harness.DEADLINE)
     assert (done.returncode, done.stdout) == (3, "out\n"), done
 
 

@@ -20,7 +20,7 @@ def all_of(calls):
 
 def requests(engine, method, *paths, body=None):
     return {answer.status for answer in all_of(
-        [lambda p=path: engine.request(method, p, body, timeout=120) for path in paths])}
+        [lambda p=path: engine.request(method, p, body, timeout=2 * harness.DEADLINE) for path in paths])}
 
 
 def test_started_and_removed_at_once_ten_rounds(engine):

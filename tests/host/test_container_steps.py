@@ -49,7 +49,7 @@ def state(host):
 def attempt(host, request):
     """The status answered, or None if nobody answered."""
     try:
-        return host.request(*request, timeout=60).status
+        return host.request(*request, timeout=harness.DEADLINE).status
     except (OSError, http.client.HTTPException):
         return None
 

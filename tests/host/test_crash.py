@@ -21,7 +21,7 @@ def state(host):
 def attempt(host, operation):
     """The status answered, or None if nobody answered."""
     try:
-        return host.request(*OPERATIONS[operation][1], timeout=30).status
+        return host.request(*OPERATIONS[operation][1], timeout=30 * harness.SLOW).status
     except (OSError, http.client.HTTPException):
         return None
 

@@ -18,7 +18,7 @@ def fail(host, operation, mode, k, before, after):
     """Fail number k; whether there was such a one."""
     host.steps.arm(mode, k)
     try:
-        answer = host.request(*OPERATIONS[operation][1], timeout=60)
+        answer = host.request(*OPERATIONS[operation][1], timeout=harness.DEADLINE)
         status, text = answer.status, answer.text
     except (OSError, harness.http.client.HTTPException):
         status, text = None, ""

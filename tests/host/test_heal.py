@@ -31,7 +31,7 @@ def damage(host, what, view=None):
     else:
         host.run("sh", "-c", what)
     harness.wait_for(lambda: not dump.difference(before, shape(host)),
-                     lambda: "mended: %s\n%s" % (what, dump.difference(before, shape(host))), timeout=5)
+                     lambda: "mended: %s\n%s" % (what, dump.difference(before, shape(host))), timeout=5 * harness.SLOW)
     assert host.doctor() == []
     assert host.one.reaches(host.address("two", "net"))
     assert host.one.reaches(host.address("two", "net", 6))
@@ -104,7 +104,7 @@ def test_mended_five_times_a_minute_is_left_alone(healthy):
         healthy.run("ip", "addr", "flush", "dev", "brx", check=False)
         if healthy.doctor():
             try:
-                healthy.wait_healed(timeout=2)
+                healthy.wait_healed(timeout=2 * harness.SLOW)
             except AssertionError:
                 break
     else:

@@ -10,6 +10,7 @@ import pytest
 
 import archives
 import containers
+import harness
 import hijack
 from containers import words
 
@@ -197,7 +198,7 @@ def test_a_missing_image_is_not_invented(engine, client):
     result = client("run", "--rm", "nosuch.invalid/image:1", "true")
     assert result.rc == 125 and "nosuch.invalid/image" in result.err
     assert engine.request("POST", "/containers/create", {"Image": "nosuch"}).status == 404
-    pulled = engine.request("POST", "/images/create?fromImage=nosuch.invalid/image&tag=1", timeout=120)
+    pulled = engine.request("POST", "/images/create?fromImage=nosuch.invalid/image&tag=1", timeout=2 * harness.DEADLINE)
     assert pulled.status in words((404,), (404, 500)) and "nosuch.invalid" in pulled.message
 
 

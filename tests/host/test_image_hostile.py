@@ -45,7 +45,7 @@ def unfinished(engine):
     return [name for name in os.listdir(engine.root + "/var/lib/cnm/images") if name.startswith("tmp")]
 
 
-def load(engine, archive, path="/images/load", timeout=120):
+def load(engine, archive, path="/images/load", timeout=2 * harness.DEADLINE):
     """What the daemon says of it; None if it takes it."""
     answer = engine.request("POST", path, archive, {"Content-Type": "application/x-tar"}, timeout=timeout)
     if answer.status != 200:

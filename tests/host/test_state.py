@@ -15,7 +15,7 @@ DIRECTORY = "/var/lib/cnm"
 def start_fails(host, *options):
     """Its last words."""
     result = host.run(harness.program(harness.DAEMON), "--keeper", harness.program(harness.KEEPER),
-                      *options, check=False, timeout=20)
+                      *options, check=False, timeout=harness.PATIENCE)
     assert result.rc not in (0, 99) and result.rc > 0, repr(result)
     return result.err
 

@@ -64,7 +64,7 @@ def shape(host):
 
 def mended(host, before, what):
     harness.wait_for(lambda: not dump.difference(before, shape(host)),
-                     lambda: "mended: %s\n%s" % (what, dump.difference(before, shape(host))), timeout=5)
+                     lambda: "mended: %s\n%s" % (what, dump.difference(before, shape(host))), timeout=5 * harness.SLOW)
     assert host.doctor() == []
     assert works(host)
 

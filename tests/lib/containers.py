@@ -49,7 +49,7 @@ class Client:
     def __repr__(self):
         return self.name
 
-    def __call__(self, *argv, check=None, timeout=60, input=None, text=True):
+    def __call__(self, *argv, check=None, timeout=harness.DEADLINE, input=None, text=True):
         """check=True insists on success. The output is bytes with text=False."""
         if isinstance(input, str):
             input = input.encode()

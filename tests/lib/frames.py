@@ -5,6 +5,7 @@ import json
 import socket
 import struct
 
+import harness
 import netlink
 
 BROADCAST = "ff:ff:ff:ff:ff:ff"
@@ -99,7 +100,7 @@ class Witness:
         with netlink.inside(place.netns):
             self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         self.sock.bind((link, 0))
-        self.sock.settimeout(20)
+        self.sock.settimeout(harness.PATIENCE)
 
     def until(self, last):
         """Every frame that came before one that contains these bytes (and is not among them)."""

@@ -40,8 +40,12 @@ DAEMON, COMMAND, KEEPER = "src/cnmd/cnmd", "src/cnm/cnm", "src/keeper/cnm-keeper
 SANITIZER = re.compile(r"ERROR: (Address|Leak|Memory|UndefinedBehavior)Sanitizer|runtime error:"
                        r"|WARNING: ThreadSanitizer|Sanitizer:DEADLYSIGNAL")
 CHANGES = {"create", "rm", "remove", "connect", "disconnect", "join", "leave", "prune"}
+# How many times as long as on a usual machine things may take: an emulated one is that slow.
+SLOW = float(os.environ.get("CNM_SLOW", "1"))
 # A slow machine may take this long for what is awaited; what is there sooner is seen sooner.
-PATIENCE = 20
+PATIENCE = 20 * SLOW
+# What a command or a request may take.
+DEADLINE = 60 * SLOW
 
 
 def program(name):
@@ -128,7 +132,7 @@ class Holder:
         os.close(self.netns)
 
 
-def run_in(netns, *argv, check=True, timeout=60, **how):
+def run_in(netns, *argv, check=True, timeout=DEADLINE, **how):
     """Run a command in a network namespace (and the test machine's own mounts)."""
     with netlink.inside(netns):
         done = subprocess.run(argv, capture_output=True, text=True, timeout=timeout, **how)
@@ -272,7 +276,7 @@ class Host:
         env.update(extra)
         return env
 
-    def run(self, *argv, check=True, timeout=60, env=None, **how):
+    def run(self, *argv, check=True, timeout=DEADLINE, env=None, **how):
         """Run a command on the host."""
         done = subprocess.run(self.enter(*argv), capture_output=True, text=True, timeout=timeout,
                               env=self.environment(**(env or {})), **how)
@@ -288,7 +292,7 @@ class Host:
     def run_lan(self, *argv, **how):
         return run_in(self.lan.netns, *argv, **how)
 
-    def cnm(self, *argv, check=None, timeout=60, input=None):
+    def cnm(self, *argv, check=None, timeout=DEADLINE, input=None):
         """The command cnm. check=True insists on success; a refused change is compared."""
         changing = bool(CHANGES & set(argv)) and "exec" not in argv
         before = self.dump() if changing and self.compare else None
@@ -297,7 +301,7 @@ class Host:
             self.assert_unchanged(before, result)
         return result
 
-    def docker(self, *argv, check=None, timeout=60, input=None, client=None):
+    def docker(self, *argv, check=None, timeout=DEADLINE, input=None, client=None):
         """The stock client: that on the PATH, or another."""
         changing = bool(CHANGES & set(argv))
         before = self.dump() if changing and self.compare else None
@@ -315,7 +319,7 @@ class Host:
 
     # ------------------------------------------------------------------ requests
 
-    def request(self, method, path, body=None, headers=None, timeout=60):
+    def request(self, method, path, body=None, headers=None, timeout=DEADLINE):
         """One request, as it is. body: bytes, or anything JSON has."""
         headers = dict(headers or {})
         if body is not None and not isinstance(body, bytes):
@@ -327,7 +331,7 @@ class Host:
             response = connection.getresponse()
             return Answer(response.status, response.read().decode(), dict(response.getheaders()))
 
-    def api(self, method, path, body=None, headers=None, timeout=60):
+    def api(self, method, path, body=None, headers=None, timeout=DEADLINE):
         """One request; if it is a change and refused (or a dry run), nothing may have changed."""
         changing = method not in ("GET", "HEAD") and self.compare
         before = self.dump() if changing else None
@@ -435,7 +439,7 @@ class Host:
         self.notes = answer.json["Notes"]
         return answer.json["Differences"]
 
-    def wait_healed(self, timeout=5):
+    def wait_healed(self, timeout=5 * SLOW):
         wait_for(lambda: not self.doctor(), lambda: "no difference left: %r" % self.doctor(),
                  timeout=timeout)
 
@@ -462,7 +466,7 @@ class Host:
     def answers(self):
         with contextlib.suppress(OSError, http.client.HTTPException):
             # The keeper's socket takes connections while nobody serves them: do not wait for long.
-            return self.request("GET", "/_ping", timeout=1).status == 200
+            return self.request("GET", "/_ping", timeout=SLOW).status == 200
         return False
 
     def wait_ready(self):

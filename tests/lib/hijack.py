@@ -9,7 +9,7 @@ import struct
 import time
 import urllib.parse
 
-PATIENCE = 20
+from harness import PATIENCE
 
 
 class Closed(AssertionError):

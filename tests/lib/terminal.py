@@ -11,7 +11,7 @@ import subprocess
 import termios
 import time
 
-PATIENCE = 20
+from harness import PATIENCE
 
 
 def _take_terminal():

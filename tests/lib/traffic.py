@@ -22,7 +22,7 @@ import harness
 import netlink
 
 # After so long nothing more is expected. Waiting longer could find more, waiting less never fails.
-SILENCE = 0.4
+SILENCE = 0.4 * harness.SLOW
 ERRORS = {111: "refused", 104: "refused", 101: "unreachable", 113: "unreachable", 1: "unreachable"}
 
 

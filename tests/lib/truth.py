@@ -111,7 +111,7 @@ class TrueHost(harness.Host):
     def finish(self, baseline):
         pass
 
-    def wait_healed(self, timeout=5):
+    def wait_healed(self, timeout=5 * harness.SLOW):
         pass
 
     def close(self):

@@ -8,6 +8,7 @@ import struct
 import threading
 import time
 
+import harness
 import netlink
 
 A, PTR, MX, AAAA, SRV, TXT = 1, 12, 15, 28, 33, 16
@@ -68,7 +69,7 @@ class Reply:
         return sorted(answer[3] for answer in self.answers)
 
 
-def ask(view, name, kind=A, server="127.0.0.11", tcp=False, timeout=5):
+def ask(view, name, kind=A, server="127.0.0.11", tcp=False, timeout=5 * harness.SLOW):
     """Ask from inside a sandbox (harness.Inside)."""
     message = query(name, kind)
     with view.socket(kind=socket.SOCK_STREAM if tcp else socket.SOCK_DGRAM) as sock:
@@ -129,7 +130,7 @@ class Capture:
             self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
         self.sock.bind((link, 0))
 
-    def wait(self, matches, timeout=10):
+    def wait(self, matches, timeout=10 * harness.SLOW):
         """The first frame for which matches(frame) holds."""
         end = time.monotonic() + timeout
         while True:
@@ -175,7 +176,7 @@ class UdpFlow:
         self.echo.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
         self.sock = patient(source.socket(family))
         self.sock.connect((address, port))
-        self.sock.settimeout(2)
+        self.sock.settimeout(2 * harness.SLOW)
         self.sent, self.received, self.stopping = 0, set(), False
         self.threads = [threading.Thread(target=work, daemon=True)
                         for work in (self._echo, self._send, self._receive)]
@@ -231,10 +232,10 @@ class TcpStream:
         listener.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
         listener.listen(1)
         self.sock = source.socket(family, socket.SOCK_STREAM)
-        self.sock.settimeout(20)
+        self.sock.settimeout(harness.PATIENCE)
         self.sock.connect((address, port))
         self.far, _ = listener.accept()
-        self.far.settimeout(20)
+        self.far.settimeout(harness.PATIENCE)
         listener.close()
         self.stopping, self.error = False, None
         self.sent, self.got = hashlib.sha256(), hashlib.sha256()
