@@ -528,6 +528,14 @@ static void nft_in(int ns, const char *command)
 /* The table is noticed to be gone or another's, and comes back. */
 static void test_dns_table(void **state)
 {
+	static const char *const lines[] = {
+		"type filter hook output priority raw; policy accept;",
+		"type filter hook output priority mangle; policy accept;",
+		"ip daddr 127.0.0.11 udp dport 53 udp dport set ",
+		"ip daddr 127.0.0.11 tcp dport 53 tcp dport set ",
+		"ip saddr 127.0.0.11 udp sport [0-9]* udp sport set 53",
+		"ip saddr 127.0.0.11 tcp sport [0-9]* tcp sport set 53",
+	};
 	struct netns_ready n;
 	struct server server;
 	int udp, tcp;
@@ -535,14 +543,15 @@ static void test_dns_table(void **state)
 	assert_ok(netns_make(&n, &err));
 	assert_int_equal(netns_dns_table_check(n.ns, n.dns_udp, n.dns_tcp, &err), 1);
 	assert_int_equal(netns_dns_table_check(n.ns, n.dns_tcp, n.dns_udp, &err), 0);
-	nft_in(n.ns,
-	       "nft list table ip cnm-dns | grep -q 'ip daddr 127.0.0.11 udp dport 53 dnat to :'");
-	nft_in(n.ns,
-	       "nft list table ip cnm-dns | grep -q 'ip daddr 127.0.0.11 tcp dport 53 dnat to :'");
-	nft_in(n.ns,
-	       "nft list table ip cnm-dns | grep -q 'type nat hook output priority -100; policy accept'");
+	for (unsigned i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+		char command[256];
 
-	nft_in(n.ns, "nft flush chain ip cnm-dns output");
+		snprintf(command, sizeof(command), "nft list table ip cnm-dns | grep -q '%s'",
+			 lines[i]);
+		nft_in(n.ns, command);
+	}
+
+	nft_in(n.ns, "nft flush chain ip cnm-dns answers");
 	assert_int_equal(netns_dns_table_check(n.ns, n.dns_udp, n.dns_tcp, &err), 0);
 	assert_ok(netns_dns_table(n.ns, n.dns_udp, n.dns_tcp, &err)); /* replaces */
 	assert_int_equal(netns_dns_table_check(n.ns, n.dns_udp, n.dns_tcp, &err), 1);
@@ -553,6 +562,18 @@ static void test_dns_table(void **state)
 	assert_dig(n.ns, "127.0.0.11", false, "192.0.2.3");
 	assert_dig(n.ns, "127.0.0.11", true, "192.0.2.3");
 	stop_server(&server);
+
+	/* a firewall of the sandbox's own, which tracks connections, knows them as such */
+	nft_in(n.ns,
+	       "nft 'table inet fw { chain in { type filter hook input priority 0; policy drop;"
+	       "ct state established accept; ct state new ip daddr 127.0.0.11 accept; }; chain "
+	       "out { type filter hook output priority 0; policy drop; ct state established "
+	       "accept; ct state new ip daddr 127.0.0.11 accept; }; }'");
+	start_server(&server, n.dns_udp, n.dns_tcp, 5);
+	assert_dig(n.ns, "127.0.0.11", false, "192.0.2.5");
+	assert_dig(n.ns, "127.0.0.11", true, "192.0.2.5");
+	stop_server(&server);
+	nft_in(n.ns, "nft delete table inet fw");
 
 	/* another pair of sockets takes over */
 	assert_ok(netns_open_dns(n.ns, &udp, &tcp, &err));
