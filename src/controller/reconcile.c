@@ -282,8 +282,11 @@ static void hear_host(struct reconcile *rc, const struct monitor_event *ev)
 		break;
 	case MONITOR_PORT:
 		if (ev->gone ? judge_host(e, ev, place) != UNWANTED && place[0]
-			     : port_is_wrong(e, ev, place))
+			     : port_is_wrong(e, ev, place)) {
 			suspect(rc, place, ev->ifindex, false);
+			if (ev->gone) /* maybe with its bridge, of which the kernel speaks later */
+				suspect(rc, "", 0, false);
+		}
 		break;
 	case MONITOR_ADDR:
 		if (ev->gone)
