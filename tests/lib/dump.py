@@ -246,7 +246,7 @@ _VARYING = (
     (re.compile(r"\b1[0-9]{18}\b"), "TIME"),
     (re.compile(r"fe80::[0-9a-f:]+"), "LL"),
     (re.compile(r"0xfe80[0-9a-f]{28}"), "LL"),  # as nft has it in the set nd6
-    (re.compile(r'"(port|right)": [0-9]{5}'), "PORT"),  # of a sandbox's DNS sockets
+    (re.compile(r'"(port|right|value)": [0-9]{5}'), "PORT"),  # of a sandbox's DNS sockets
 )
 
 
