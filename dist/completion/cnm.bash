@@ -76,6 +76,9 @@ _cnm_arguments() {
 		_cnm_names network
 		_cnm_names volume
 		_cnm_names sandbox
+	elif [[ $1 == dns && $# -eq 1 ]]; then
+		_cnm_containers
+		_cnm_names sandbox
 	elif [[ ($1 == why || $1 == trace) && $# -le 2 ]]; then
 		_cnm_containers
 		_cnm_names sandbox

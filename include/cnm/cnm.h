@@ -61,6 +61,15 @@ struct cnm_options {
 	bool forward_no_drop;    /* having turned forwarding on, do not drop packets between
 				    interfaces that are not cnm's */
 	unsigned pool_size;      /* ready-made namespaces; 0 means 4 */
+	/*
+	 * For sandboxes that bring none of their own: name servers (then asked from the sandbox's
+	 * namespace, not the host's), search domains, options of resolv.conf.
+	 */
+	const char *const *dns, *const *dns_search, *const *dns_options;
+	size_t n_dns, n_dns_search, n_dns_options;
+	/* What "host-gateway" of extra hosts stands for; NULL: the default bridge's gateways. */
+	const char *const *host_gateways;
+	size_t n_host_gateways;                              /* at most one of each family */
 	void (*log)(int level, const char *line, void *arg); /* 3 error .. 7 debug; NULL: stderr */
 	void *log_arg;
 };
@@ -229,6 +238,18 @@ struct cnm_sandbox_config {
 	size_t n_exposed;
 	/* Nothing in it has NET_ADMIN: networks hold it to its own MAC and addresses. */
 	bool confined;
+	const char
+		*domainname; /* its names are HOSTNAME.DOMAINNAME and HOSTNAME; NULL or "": none */
+	/*
+	 * Servers for names that are none of its networks' ("10.0.0.1", "fe80::1%eth0"), asked from
+	 * its own namespace; search domains ("." alone: none); options of resolv.conf. An empty
+	 * list means the engine's, and failing that the host's.
+	 */
+	const char *const *dns, *const *dns_search, *const *dns_options;
+	size_t n_dns, n_dns_search, n_dns_options;
+	/* Lines of its hosts file, "NAME:ADDRESS"; the address may be "host-gateway". */
+	const char *const *extra_hosts;
+	size_t n_extra_hosts;
 };
 
 int cnm_sandbox_create(struct cnm_engine *engine, const struct cnm_sandbox_config *config,
@@ -249,7 +270,8 @@ int cnm_sandbox_rename(struct cnm_engine *engine, const char *ref, const char *n
  *  "HostnamePath","Labels","Networks":{name: EndpointSettings},"Gateway4","Gateway6","Confined",
  *  "Publish":[{"Protocol","HostIp","HostFirst","HostLast","First","Last"}],
  *  "Ports":[the same, as it is now: one an address of the host, none while stopped],
- *  "Exposed":[{"Protocol","First","Last"}]}
+ *  "Exposed":[{"Protocol","First","Last"}],"Domainname","Dns":[],"DnsSearch":[],"DnsOptions":[],
+ *  "ExtraHosts":[]}
  */
 int cnm_sandbox_inspect(struct cnm_engine *engine, const char *ref, char **ret_json,
 			struct cnm_error *err);
@@ -266,6 +288,21 @@ int cnm_network_disconnect(struct cnm_engine *engine, const char *network, const
 			   bool force, struct cnm_dry_run *dry, struct cnm_error *err);
 
 /* ------------------------------------------------------------------------------- questions */
+
+/*
+ * What names a running sandbox can resolve, where the rest goes, and what was asked so far:
+ * {"Sandbox","SandboxName",
+ *  "Embedded":bool,                           false: it asks the servers of its resolv.conf itself
+ *                                             (default bridge): no Names, Servers without counts,
+ *                                             Counters {}
+ *  "Names":[{"Name","Network","IPv4","IPv6","Endpoint"}],  in the order they are searched; an alias
+ *                                             of --link has "Network":"" and "LinkTo"
+ *  "More":bool,                               these are the first 10,000
+ *  "Servers":[{"Address","From":"host"|"sandbox","Queries","Answers","Failures","Milliseconds"}],
+ *  "Forward":bool,"ForwardDotless":bool (names without a dot),"Why":"" or why nothing is forwarded,
+ *  "Counters":{"Queries","Local","Cached","Forwarded","Failed","Refused","Tcp","InFlight"}}
+ */
+int cnm_dns(struct cnm_engine *engine, const char *sandbox, char **ret_json, struct cnm_error *err);
 
 /*
  * A flow of packets. from and to: a sandbox, "host", or an address. port 0: any packet at all,

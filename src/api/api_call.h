@@ -47,6 +47,7 @@ extern const struct api_route api_event_routes[];
 extern const struct api_route api_network_routes[];
 extern const struct api_route api_sandbox_routes[];
 extern const struct api_route api_endpoint_routes[];
+extern const struct api_route api_dns_routes[];
 extern const struct api_route api_container_routes[];
 extern const struct api_route api_container_stream_routes[];
 extern const struct api_route api_exec_routes[];
@@ -95,6 +96,11 @@ int api_param_size(struct api_call *call, unsigned *ret_rows, unsigned *ret_colu
 const char *api_arch(void);
 /* ?platform= must be this machine's, or not given. */
 int api_check_platform(struct api_call *call);
+/*
+ * Whose network a container has, as a reference to a sandbox: its own, or that of the one it shares
+ * it with. What is no container stays as it is. *ret is the caller's.
+ */
+int api_network_owner(struct api_call *call, const char *name, char **ret);
 /* Content-Type of what a container or an execution writes; of its connection, handed over. */
 const char *api_stream_type(const struct api_call *call, bool terminal);
 const char *api_hijack_type(const struct api_call *call, bool terminal);

@@ -661,12 +661,32 @@ static int decode_exposed(struct api_memory *memory, json_t *body, struct cnm_sa
 	return 0;
 }
 
+static int decode_names(struct api_memory *memory, json_t *body, struct cnm_sandbox_config *ret,
+			struct cnm_error *err)
+{
+	int r = json_get_string(body, "Hostname", &ret->hostname, err);
+
+	if (r == 0)
+		r = json_get_string(body, "Domainname", &ret->domainname, err);
+	if (r == 0)
+		r = get_texts(memory, body, "Dns", &ret->dns, &ret->n_dns, err);
+	if (r == 0)
+		r = get_texts(memory, body, "DnsSearch", &ret->dns_search, &ret->n_dns_search, err);
+	if (r == 0)
+		r = get_texts(memory, body, "DnsOptions", &ret->dns_options, &ret->n_dns_options,
+			      err);
+	return r < 0 ? r
+		     : get_texts(memory, body, "ExtraHosts", &ret->extra_hosts, &ret->n_extra_hosts,
+				 err);
+}
+
 int api_decode_sandbox(struct api_memory *memory, json_t *body, struct cnm_sandbox_config *ret,
 		       struct cnm_error *err)
 {
-	static const char *const names[] = { "Name",     "Hostname", "Pid",     "Netns",
-					     "Labels",   "Networks", "Publish", "Exposed",
-					     "Confined", NULL };
+	static const char *const names[] = { "Name",       "Hostname",   "Domainname", "Pid",
+					     "Netns",      "Labels",     "Networks",   "Publish",
+					     "Exposed",    "Confined",   "Dns",        "DnsSearch",
+					     "DnsOptions", "ExtraHosts", NULL };
 	struct cnm_sandbox_config config = { .name = "" };
 	int64_t pid = 0;
 	json_t *obj;
@@ -676,7 +696,7 @@ int api_decode_sandbox(struct api_memory *memory, json_t *body, struct cnm_sandb
 	if (r == 0)
 		r = json_get_string(obj, "Name", &config.name, err);
 	if (r == 0)
-		r = json_get_string(obj, "Hostname", &config.hostname, err);
+		r = decode_names(memory, obj, &config, err);
 	if (r == 0)
 		r = json_get_string(obj, "Netns", &config.netns, err);
 	if (r == 0)

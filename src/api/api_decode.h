@@ -40,8 +40,8 @@ int api_decode_connect(struct api_memory *memory, json_t *body, const char **ret
 /* {"Container", "Force"} */
 int api_decode_disconnect(json_t *body, const char **ret_sandbox, bool *ret_force,
 			  struct cnm_error *err);
-/* cnm's own: {"Name", "Hostname", "Pid", "Netns", "Labels", "Networks", "Publish", "Exposed",
- * "Confined"} */
+/* cnm's own: {"Name", "Hostname", "Domainname", "Pid", "Netns", "Labels", "Networks", "Publish",
+ * "Exposed", "Confined", "Dns", "DnsSearch", "DnsOptions", "ExtraHosts"} */
 int api_decode_sandbox(struct api_memory *memory, json_t *body, struct cnm_sandbox_config *ret,
 		       struct cnm_error *err);
 /* cnm's own: {"Name", "Network", "EndpointConfig"} */

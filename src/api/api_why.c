@@ -15,11 +15,8 @@
 #include <string.h>
 
 #include "base/cleanup.h"
-#include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
-
-#define MAX_HOPS 8 /* container:X of container:Y of ... */
 
 /* A flow whose texts are its own. */
 struct flow {
@@ -41,50 +38,15 @@ static struct cnm_flow flow_of(const struct flow *f)
 
 /* --------------------------------------------------------------------------------------- params */
 
-/* Whose network a container has: its own id, or of whom it shares it with. NULL: it is none. */
-static char *owner_of(struct api_call *call, const char *ref, char **ret_shared)
-{
-	_free_ char *text = NULL;
-	_json_ json_t *o = NULL;
-	const char *mode, *other;
-
-	if (containers_inspect(call->containers, ref, call->version, false, &text, NULL) < 0)
-		return NULL;
-	o = json_loads(text, 0, NULL);
-	mode = json_string_value(json_object_get(json_object_get(o, "HostConfig"), "NetworkMode"));
-	other = mode ? str_after(mode, "container:") : NULL;
-	if (other)
-		*ret_shared = strdup(other);
-	return json_string_value(json_object_get(o, "Id"))
-		       ? strdup(json_string_value(json_object_get(o, "Id")))
-		       : NULL;
-}
-
-/* A sandbox has the id of its container; one that shares another's network is where that one is. */
 static int read_party(struct api_call *call, const char *name, char **ret)
 {
 	const char *given = api_param(call, name);
-	_free_ char *ref = given ? strdup(given) : NULL;
 
 	if (!given)
 		return cnm_error_set(&call->err, CNM_E_INVALID,
 				     "%s: name a container or sandbox, \"host\" or an address",
 				     name);
-	for (unsigned i = 0; ref && i < MAX_HOPS && !streq(ref, "host"); i++) {
-		char *shared = NULL, *id = owner_of(call, ref, &shared);
-
-		if (!id) {
-			free(shared);
-			break;
-		}
-		free(ref);
-		ref = shared ? shared : id;
-		if (!shared)
-			break;
-		free(id);
-	}
-	*ret = take_ptr(ref);
-	return *ret ? 0 : cnm_error_errno(&call->err, ENOMEM, "read the request");
+	return api_network_owner(call, given, ret);
 }
 
 /* "tcp/80" or "80/tcp", which is how ports are written elsewhere, or "80" */

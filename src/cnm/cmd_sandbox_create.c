@@ -11,12 +11,14 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "cnm/api.h"
+#include "cnm/naming.h"
 #include "cnm/networks.h"
 #include "cnm/publish.h"
 
 struct create {
-	const char *hostname, *netns;
+	const char *netns;
 	struct strv nets, publish, expose;
+	struct naming naming;
 	struct settings first; /* --ip and the like */
 	json_t *labels;
 	long pid;
@@ -28,6 +30,7 @@ static void create_free(struct create *c)
 	strv_free(&c->nets);
 	strv_free(&c->publish);
 	strv_free(&c->expose);
+	naming_free(&c->naming);
 	settings_free(&c->first);
 	json_decref(c->labels);
 }
@@ -52,6 +55,11 @@ static int put_ports(const struct create *c, json_t *body, struct cnm_error *err
 	return r < 0 ? r : publish_sandbox_exposed(&c->expose, exposed, err);
 }
 
+static int put_text(json_t *body, const char *key, const char *text)
+{
+	return text ? json_put(body, key, json_string(text)) : 0;
+}
+
 static json_t *create_body(struct create *c, const char *name, struct cnm_error *err)
 {
 	_free_ char *netns = NULL;
@@ -65,28 +73,35 @@ static json_t *create_body(struct create *c, const char *name, struct cnm_error 
 		return NULL;
 	body = json_pack("{s:s s:o s:O s:b}", "Name", name, "Networks", networks, "Labels",
 			 c->labels, "Confined", c->confined);
-	if (!body || (c->hostname && json_put(body, "Hostname", json_string(c->hostname)) < 0) ||
+	if (!body || put_text(body, "Hostname", c->naming.hostname) < 0 ||
+	    put_text(body, "Domainname", c->naming.domainname) < 0 ||
 	    (c->pid && json_put(body, "Pid", json_integer(c->pid)) < 0) ||
-	    (netns && json_put(body, "Netns", json_string(netns)) < 0)) {
+	    put_text(body, "Netns", netns) < 0) {
 		cnm_error_set(err, CNM_E_INVALID,
 			      "create sandbox \"%s\": a name or value is not valid UTF-8, or "
 			      "memory ran out",
 			      name);
 		return NULL;
 	}
-	return put_ports(c, body, err) < 0 ? NULL : take_ptr(body);
+	if (naming_put(&c->naming, body, err) < 0 || put_ports(c, body, err) < 0)
+		return NULL;
+	return take_ptr(body);
 }
 
 int sandbox_create(const struct command *self, const struct client *client, struct args args)
 {
 	_cleanup_(create_free) struct create c = { .labels = json_object() };
 	const struct cli_option options[] = {
+		NAMING_OPTION_ADD_HOST(&c.naming),
 		{ 0, OPTION_FLAG, "confined", &c.confined, NULL,
 		  "Nothing in it has NET_ADMIN: networks hold it to its own MAC and addresses" },
+		NAMING_OPTIONS_DNS(&c.naming),
+		{ 0, OPTION_STRING, "domainname", &c.naming.domainname, "string",
+		  "Sandbox domain name: it is called HOSTNAME.DOMAINNAME as well" },
 		OPTION_DRY_RUN(&c.dry_run),
 		{ 0, OPTION_LIST, "expose", &c.expose, "list",
 		  "Say that it listens on a port or a range of ports, for links" },
-		{ 'h', OPTION_STRING, "hostname", &c.hostname, "string",
+		{ 'h', OPTION_STRING, "hostname", &c.naming.hostname, "string",
 		  "Sandbox host name (default its name)" },
 		SETTINGS_ADDRESS_OPTIONS(&c.first),
 		{ 'l', OPTION_MAP, "label", &c.labels, "list", "Set metadata on a sandbox" },

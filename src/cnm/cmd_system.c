@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* The commands that are about the engine as a whole: doctor, events, info, inspect, version. Those
- * about flows are in cmd_why.c. */
+ * about flows are in cmd_why.c, that about names in cmd_dns.c. */
 #include "cnm/command.h"
 
 #include <errno.h>
@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "cnm/api.h"
+#include "cnm/cmd_dns.h"
 #include "cnm/cmd_events.h"
 #include "cnm/cmd_why.h"
 #include "cnm/output.h"
@@ -214,6 +215,9 @@ static int version(const struct command *self, const struct client *client, stru
 }
 
 const struct command system_commands[] = {
+	{ NULL, "dns", NULL, "[OPTIONS] SANDBOX [NAME]",
+	  "Show the names a sandbox can resolve and where the rest goes, or what becomes of one", 1,
+	  2, false, dns },
 	{ NULL, "doctor", NULL, "[OPTIONS]",
 	  "Print every difference between what should exist in the kernel and what does", 0, 0,
 	  false, doctor },

@@ -36,6 +36,7 @@ void run_options_free(struct run_options *o)
 
 	for (size_t i = 0; i < sizeof(lists) / sizeof(lists[0]); i++)
 		strv_free(lists[i]);
+	naming_free(&o->naming);
 	settings_free(&o->first);
 	json_decref(o->labels);
 	json_decref(o->sysctls);
@@ -51,6 +52,7 @@ void run_options_table(struct run_options *o, struct cli_option ret[static RUN_O
 		  "Run container in background and print container ID" },
 		{ 0, OPTION_FLAG, "sig-proxy", &o->sig_proxy, NULL,
 		  "Proxy received signals to the process (default true)" },
+		NAMING_OPTION_ADD_HOST(&o->naming),
 		{ 'a', OPTION_LIST, "attach", &o->attach, "list",
 		  "Attach to STDIN, STDOUT or STDERR" },
 		{ 0, OPTION_LIST, "cap-add", &o->cap_add, "list", "Add Linux capabilities" },
@@ -64,7 +66,8 @@ void run_options_table(struct run_options *o, struct cli_option ret[static RUN_O
 		  "CPUs in which to allow execution (0-3, 0,1)" },
 		{ 0, OPTION_STRING, "detach-keys", &o->detach_keys, "string",
 		  "Override the key sequence for detaching a container" },
-		{ 0, OPTION_STRING, "domainname", &o->domainname, "string",
+		NAMING_OPTIONS_DNS(&o->naming),
+		{ 0, OPTION_STRING, "domainname", &o->naming.domainname, "string",
 		  "Container NIS domain name" },
 		{ 0, OPTION_STRING, "entrypoint", &o->entrypoint, "string",
 		  "Overwrite the default ENTRYPOINT of the image" },
@@ -75,7 +78,8 @@ void run_options_table(struct run_options *o, struct cli_option ret[static RUN_O
 		  "Expose a port or a range of ports" },
 		{ 0, OPTION_LIST, "group-add", &o->group_add, "list",
 		  "Add additional groups to join" },
-		{ 'h', OPTION_STRING, "hostname", &o->hostname, "string", "Container host name" },
+		{ 'h', OPTION_STRING, "hostname", &o->naming.hostname, "string",
+		  "Container host name" },
 		{ 'i', OPTION_FLAG, "interactive", &o->interactive, NULL,
 		  "Keep STDIN open even if not attached" },
 		SETTINGS_ADDRESS_OPTIONS(&o->first),
@@ -265,8 +269,8 @@ static json_t *config_json(const struct run_options *o, const struct run_attach 
 			  "AttachStderr", to->err, "Tty", o->tty, "OpenStdin", o->interactive,
 			  "StdinOnce", o->interactive && to->in, "Labels", o->labels);
 
-	json_put(body, "Hostname", json_str(o->hostname));
-	json_put(body, "Domainname", json_str(o->domainname));
+	json_put(body, "Hostname", json_str(o->naming.hostname));
+	json_put(body, "Domainname", json_str(o->naming.domainname));
 	json_put(body, "User", json_str(o->user));
 	json_put(body, "WorkingDir", json_str(o->workdir));
 	json_put(body, "Entrypoint", o->entrypoint ? json_pack("[s]", o->entrypoint) : json_null());
@@ -307,8 +311,9 @@ json_t *run_options_body(struct run_options *o, struct args words, struct cnm_er
 		cnm_error_set(err, CNM_E_INVALID, NOT_TEXT);
 		return NULL;
 	}
-	if (put_env(o, body, err) < 0 || put_ports(o, body, host, err) < 0 ||
-	    put_volumes(o, body, host, err) < 0 || put_networks(o, body, host, err) < 0)
+	if (put_env(o, body, err) < 0 || naming_put(&o->naming, host, err) < 0 ||
+	    put_ports(o, body, host, err) < 0 || put_volumes(o, body, host, err) < 0 ||
+	    put_networks(o, body, host, err) < 0)
 		return NULL;
 	text = json_text(body);
 	if (text)

@@ -11,6 +11,7 @@
 
 #include "cnm/command.h"
 #include "cnm/error.h"
+#include "cnm/naming.h"
 #include "cnm/settings.h"
 #include "cnm/strv.h"
 
@@ -20,11 +21,12 @@ struct run_options {
 	const char *name, *cidfile, *pull, *detach_keys;
 	/* what it is */
 	bool interactive, tty, remove, privileged, read_only, publish_all;
-	const char *hostname, *domainname, *user, *workdir, *entrypoint, *stop_signal, *restart;
+	const char *user, *workdir, *entrypoint, *stop_signal, *restart;
 	const char *memory, *memory_swap, *memory_reservation, *shm_size, *cpus, *cpuset;
 	long cpu_shares, pids_limit, stop_timeout;
 	struct strv env, env_files, volumes, mounts, tmpfs, ulimits, cap_add, cap_drop, group_add,
 		security, attach, expose, publish, nets;
+	struct naming naming;
 	struct settings first; /* --ip and the like: of the first network */
 	json_t *labels, *sysctls;
 };
@@ -32,7 +34,7 @@ struct run_options {
 void run_options_init(struct run_options *o);
 void run_options_free(struct run_options *o);
 
-#define RUN_OPTIONS_ALL 64
+#define RUN_OPTIONS_ALL 72
 /* Options that run alone has are at the beginning; create's begin here. */
 #define RUN_OPTIONS_OWN 2
 /* Fill the table of options, which point into o. */

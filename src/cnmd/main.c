@@ -73,6 +73,12 @@ static const char help_text[] =
 	"  --busybox PATH         what the image busybox is made of (default /bin/busybox)\n"
 	"  --pool N               ready-made namespaces (default 4)\n"
 	"  --resolv-conf PATH     the host's (default /etc/resolv.conf)\n"
+	"  --dns ADDRESS          server for containers that bring none (default: the host's)\n"
+	"  --dns-search DOMAIN    search domain for those that bring none\n"
+	"  --dns-opt OPTION       resolv.conf option for those that bring none\n"
+	"  --host-gateway-ip IP   what host-gateway in --add-host stands for, one of each\n"
+	"                         family (default: the gateways of the network \"bridge\");\n"
+	"                         these four may be given several times\n"
 	"  --log-level LEVEL      error, warn, info or debug (default info)\n"
 	"  --teardown             remove everything the engine made, and exit\n"
 	"  --version, --help\n";
@@ -94,6 +100,10 @@ enum {
 	OPT_BUSYBOX,
 	OPT_POOL,
 	OPT_RESOLV_CONF,
+	OPT_DNS,
+	OPT_DNS_SEARCH,
+	OPT_DNS_OPT,
+	OPT_HOST_GATEWAY_IP,
 	OPT_LOG_LEVEL,
 	OPT_TEARDOWN,
 	OPT_VERSION,
@@ -118,6 +128,10 @@ static const struct option long_options[] = {
 	{ "busybox", required_argument, NULL, OPT_BUSYBOX },
 	{ "pool", required_argument, NULL, OPT_POOL },
 	{ "resolv-conf", required_argument, NULL, OPT_RESOLV_CONF },
+	{ "dns", required_argument, NULL, OPT_DNS },
+	{ "dns-search", required_argument, NULL, OPT_DNS_SEARCH },
+	{ "dns-opt", required_argument, NULL, OPT_DNS_OPT },
+	{ "host-gateway-ip", required_argument, NULL, OPT_HOST_GATEWAY_IP },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "teardown", no_argument, NULL, OPT_TEARDOWN },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -184,6 +198,20 @@ static int set_cgroup_parent(struct settings *s, const char *path)
 	return 0;
 }
 
+/* One more of an option that may be repeated; the engine checks it. */
+static int add(const char *const **list, size_t *n, const char *value)
+{
+	const char **longer = reallocarray((void *)*list, *n + 1, sizeof(*longer));
+
+	if (!longer) {
+		fprintf(stderr, "cnmd: out of memory\n");
+		return -ENOMEM;
+	}
+	longer[(*n)++] = value;
+	*list = longer;
+	return 0;
+}
+
 /* 0, or negative after a message. */
 static int set_option(struct settings *s, int option, const char *value)
 {
@@ -236,6 +264,14 @@ static int set_option(struct settings *s, int option, const char *value)
 	case OPT_RESOLV_CONF:
 		s->engine.resolv_conf = value;
 		return 0;
+	case OPT_DNS:
+		return add(&s->engine.dns, &s->engine.n_dns, value);
+	case OPT_DNS_SEARCH:
+		return add(&s->engine.dns_search, &s->engine.n_dns_search, value);
+	case OPT_DNS_OPT:
+		return add(&s->engine.dns_options, &s->engine.n_dns_options, value);
+	case OPT_HOST_GATEWAY_IP:
+		return add(&s->engine.host_gateways, &s->engine.n_host_gateways, value);
 	case OPT_LOG_LEVEL:
 		return set_log_level(value);
 	case OPT_TEARDOWN:
@@ -444,9 +480,17 @@ static void block_child_signals(void)
 	sigprocmask(SIG_BLOCK, &children, NULL);
 }
 
+static void settings_free(struct settings *s)
+{
+	free((void *)s->engine.dns);
+	free((void *)s->engine.dns_search);
+	free((void *)s->engine.dns_options);
+	free((void *)s->engine.host_gateways);
+}
+
 int main(int argc, char **argv)
 {
-	struct settings s = { .socket = DEFAULT_SOCKET };
+	_cleanup_(settings_free) struct settings s = { .socket = DEFAULT_SOCKET };
 	struct cnm_error err = { 0 };
 	sigset_t signals;
 

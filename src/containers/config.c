@@ -6,20 +6,15 @@
  */
 #include "containers/config.h"
 
-#include <ctype.h>
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
-#include <unistd.h>
 
-#include "base/id.h"
 #include "base/json.h"
 #include "base/str.h"
 #include "containers/config_internal.h"
 
-#define MAX_HOSTNAME   64 /* the kernel's */
-#define MAX_DOMAINNAME 253
-#define STOP_TIMEOUT   10
+#define STOP_TIMEOUT 10
 
 /* In the order in which inspect shows them. */
 static const struct config_member config_table[] = {
@@ -78,20 +73,6 @@ int container_stop_timeout(const json_t *config)
 	return json_is_integer(v) ? (int)json_integer_value(v) : STOP_TIMEOUT;
 }
 
-/* It is written into files and told the kernel: letters, digits, '.', '-' and '_'. */
-static int check_name(const char *what, const char *name, size_t max, struct cnm_error *err)
-{
-	bool fine = strlen(name) <= max;
-
-	for (const char *p = name; fine && *p; p++)
-		fine = isalnum((unsigned char)*p) || strchr(".-_", *p);
-	if (fine)
-		return 0;
-	return cnm_error_set(err, CNM_E_INVALID,
-			     "invalid %s format: %s (at most %zu letters, digits, '.', '-', '_')",
-			     what, name, max);
-}
-
 static int check_env(const json_t *config, struct cnm_error *err)
 {
 	json_t *v;
@@ -141,9 +122,7 @@ static int decode_config(json_t *ret, const json_t *body, struct cnm_error *err)
 {
 	int r = config_members(ret, body, "", config_table, err);
 
-	r = r < 0 ? r : check_name("hostname", config_text(ret, "Hostname"), MAX_HOSTNAME, err);
-	r = r < 0 ? r
-		  : check_name("domainname", config_text(ret, "Domainname"), MAX_DOMAINNAME, err);
+	r = r < 0 ? r : config_hostname_check(ret, err);
 	r = r < 0 ? r : check_env(ret, err);
 	r = r < 0 ? r : config_exposed_settle(ret, err);
 	r = r < 0 ? r : check_stop(ret, err);
@@ -159,23 +138,6 @@ static int settle_network_mode(json_t *host, struct cnm_error *err)
 				     "invalid network mode: it has control characters");
 	if (streq(mode, "default") &&
 	    json_object_set_new(host, "NetworkMode", json_string("bridge")) < 0)
-		return config_no_memory(err);
-	return 0;
-}
-
-/* The host's with its network, another container's with that one's, else the id's first digits. */
-static int default_hostname(struct container_config *c, const char *id, struct cnm_error *err)
-{
-	enum network_mode mode = container_network_mode(c->host, NULL);
-	char name[HOST_NAME_MAX + 1] = "";
-
-	if (*config_text(c->config, "Hostname") || mode == NETWORK_CONTAINER)
-		return 0;
-	if (mode == NETWORK_HOST)
-		gethostname(name, sizeof(name) - 1);
-	else
-		snprintf(name, sizeof(name), "%.*s", ID_SHORT, id);
-	if (json_object_set_new(c->config, "Hostname", json_string(name)) < 0)
 		return config_no_memory(err);
 	return 0;
 }
@@ -199,7 +161,7 @@ static int decode(struct container_config *c, const json_t *body, json_t *own, u
 	r = r < 0 ? r : config_ports_warn(c, err);
 	r = r < 0 ? r : config_mounts_decode(c, err);
 	json_object_del(c->config, "MacAddress");
-	return r < 0 ? r : default_hostname(c, id, err);
+	return r < 0 ? r : config_hostname_settle(c, id, err);
 }
 
 int container_config_decode(struct container_config *ret, const json_t *body, unsigned version,

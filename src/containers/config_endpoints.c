@@ -229,10 +229,8 @@ static int check_container_mode(const struct container_config *c, const char *co
 		return cnm_error_set(err, CNM_E_INVALID,
 				     "invalid network mode: invalid container format "
 				     "container:<name|id>");
-	if (*config_text(c->config, "Hostname"))
-		return cnm_error_set(err, CNM_E_INVALID,
-				     "conflicting options: hostname and the network mode");
-	r = config_links_check_mode(c, err);
+	r = config_names_check_shared(c, err);
+	r = r < 0 ? r : config_links_check_mode(c, err);
 	r = r < 0 ? r : config_ports_check_shared(c, err);
 	if (r < 0)
 		return r;

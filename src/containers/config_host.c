@@ -34,10 +34,10 @@ static const struct config_member host_members[] = {
 	{ "CapAdd", M_STRINGS, "null", NULL, NULL },
 	{ "CapDrop", M_STRINGS, "null", NULL, NULL },
 	{ "CgroupnsMode", M_STRING, "\"\"", NULL, NULL },
-	{ "Dns", M_STRINGS, "[]", "--dns", NULL },
-	{ "DnsOptions", M_STRINGS, "[]", "--dns-option", NULL },
-	{ "DnsSearch", M_STRINGS, "[]", "--dns-search", NULL },
-	{ "ExtraHosts", M_STRINGS, "null", "--add-host", NULL },
+	{ "Dns", M_STRINGS, "[]", NULL, NULL },
+	{ "DnsOptions", M_STRINGS, "[]", NULL, NULL },
+	{ "DnsSearch", M_STRINGS, "[]", NULL, NULL },
+	{ "ExtraHosts", M_STRINGS, "null", NULL, NULL },
 	{ "GroupAdd", M_STRINGS, "null", NULL, NULL },
 	{ "IpcMode", M_STRING, "\"private\"", "--ipc", "\"private\"" },
 	{ "Cgroup", M_STRING, "\"\"", "the cgroup of another container", NULL },
@@ -308,6 +308,7 @@ int config_host_decode(json_t *ret, const json_t *from, struct cnm_error *err)
 	int r = config_members(ret, from, WHERE, host_members, err);
 
 	r = r < 0 ? r : config_bindings_settle(ret, err);
+	r = r < 0 ? r : config_names_check(ret, err);
 	r = r < 0 ? r : config_links_check(json_object_get(ret, "Links"), err);
 	r = r < 0 ? r : check_log(ret, err);
 	r = r < 0 ? r : check_restart(ret, err);

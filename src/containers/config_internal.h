@@ -64,6 +64,12 @@ int config_links_check(const json_t *links, struct cnm_error *err);
 int config_ports_check_shared(const struct container_config *c, struct cnm_error *err);
 int config_links_check_mode(const struct container_config *c, struct cnm_error *err);
 int config_ports_warn(struct container_config *c, struct cnm_error *err);
+/* Hostname and Domainname; and which host name it has when none was given. */
+int config_hostname_check(const json_t *config, struct cnm_error *err);
+int config_hostname_settle(struct container_config *c, const char *id, struct cnm_error *err);
+/* Dns, DnsSearch, DnsOptions, ExtraHosts; and what contradicts another container's network. */
+int config_names_check(const json_t *host, struct cnm_error *err);
+int config_names_check_shared(const struct container_config *c, struct cnm_error *err);
 /* NetworkingConfig, into c->endpoints; and what contradicts HostConfig.NetworkMode. */
 int config_endpoints_decode(struct container_config *c, const json_t *networking, unsigned version,
 			    struct cnm_error *err);

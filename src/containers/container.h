@@ -172,7 +172,7 @@ void container_clean(struct containers *cs, const struct container *c);
 struct spec_paths {
 	char root[CONTAINER_PATH], netns[CONTAINER_PATH], cgroup[CONTAINER_PATH];
 	char hosts[CONTAINER_PATH], hostname_file[CONTAINER_PATH], resolv[CONTAINER_PATH];
-	char hostname[256];
+	char hostname[256], domainname[256];
 };
 int container_spec_input(struct containers *cs, const struct container *c, struct spec_paths *paths,
 			 struct spec_input *ret, struct cnm_error *err);

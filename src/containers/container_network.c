@@ -121,13 +121,50 @@ static bool is_confined(const struct container *c)
 		json_is_true(json_object_get(host, "Privileged")), "CAP_NET_ADMIN");
 }
 
+/* What HostConfig says about names. *ret, the caller's, holds the lists; they point into it. */
+static int set_names(const struct container *c, struct cnm_sandbox_config *config,
+		     const char ***ret, struct cnm_error *err)
+{
+	const struct {
+		const json_t *list;
+		const char *const **texts;
+		size_t *n;
+	} lists[] = {
+		{ json_object_get(c->c.host, "Dns"), &config->dns, &config->n_dns },
+		{ json_object_get(c->c.host, "DnsSearch"), &config->dns_search,
+		  &config->n_dns_search },
+		{ json_object_get(c->c.host, "DnsOptions"), &config->dns_options,
+		  &config->n_dns_options },
+		{ json_object_get(c->c.host, "ExtraHosts"), &config->extra_hosts,
+		  &config->n_extra_hosts },
+	};
+	size_t total = 0, i;
+	const char **next;
+	json_t *v;
+
+	for (size_t j = 0; j < sizeof(lists) / sizeof(lists[0]); j++)
+		total += json_array_size(lists[j].list);
+	*ret = next = calloc(total + 1, sizeof(*next));
+	if (!next)
+		return cnm_error_errno(err, ENOMEM, "names of container %s", c->name);
+	for (size_t j = 0; j < sizeof(lists) / sizeof(lists[0]); j++) {
+		*lists[j].texts = next;
+		*lists[j].n = json_array_size(lists[j].list);
+		json_array_foreach (lists[j].list, i, v)
+			*next++ = json_string_value(v);
+	}
+	config->hostname = config_string(c, "Hostname");
+	config->domainname = config_string(c, "Domainname");
+	return 0;
+}
+
 static int declare(struct cnm_engine *e, const struct container *c, const struct attachments *a,
 		   struct cnm_error *err)
 {
 	_cleanup_(published_free) struct published ports = { 0 };
+	_free_ const char **names = NULL;
 	struct cnm_sandbox_config config = { .id = c->id,
 					     .name = c->name,
-					     .hostname = config_string(c, "Hostname"),
 					     .networks = a->v,
 					     .n_networks = a->n,
 					     .declared = true,
@@ -137,15 +174,13 @@ static int declare(struct cnm_engine *e, const struct container *c, const struct
 			? published_read(c->c.config, c->c.host, &ports, err)
 			: 0;
 
+	r = r < 0 ? r : set_names(c, &config, &names, err);
 	if (r < 0)
 		return r;
 	config.publish = ports.publish;
 	config.n_publish = ports.n_publish;
 	config.exposed = ports.exposed;
 	config.n_exposed = ports.n_exposed;
-
-	if (!config.hostname[0])
-		config.hostname = NULL;
 	return cnm_sandbox_create(e, &config, NULL, id, err);
 }
 
@@ -257,7 +292,6 @@ int container_network_remove(struct containers *cs, const struct container *c,
 static void own_paths(struct containers *cs, const struct container *c, struct spec_paths *p)
 {
 	const struct cnm_engine *e = cs->engine;
-	const char *domain = config_string(c, "Domainname");
 	bool host = container_network_mode(c->c.host, NULL) == NETWORK_HOST;
 
 	p->netns[0] = 0;
@@ -267,8 +301,8 @@ static void own_paths(struct containers *cs, const struct container *c, struct s
 	snprintf(p->hostname_file, sizeof(p->hostname_file), "%s/sandboxes/%s/hostname", e->run_dir,
 		 c->id);
 	snprintf(p->resolv, sizeof(p->resolv), "%s/sandboxes/%s/resolv.conf", e->run_dir, c->id);
-	snprintf(p->hostname, sizeof(p->hostname), "%s%s%s", config_string(c, "Hostname"),
-		 *domain ? "." : "", domain);
+	str_copy(p->hostname, sizeof(p->hostname), config_string(c, "Hostname"));
+	str_copy(p->domainname, sizeof(p->domainname), config_string(c, "Domainname"));
 }
 
 /* The one whose namespace it is; lock held. */

@@ -63,6 +63,7 @@ int container_spec_input(struct containers *cs, const struct container *c, struc
 		.rootfs = paths->root,
 		.netns = paths->netns[0] ? paths->netns : NULL,
 		.hostname = paths->hostname[0] ? paths->hostname : NULL,
+		.domainname = paths->domainname[0] ? paths->domainname : NULL,
 		.hosts_path = paths->hosts[0] ? paths->hosts : NULL,
 		.hostname_path = paths->hostname_file[0] ? paths->hostname_file : NULL,
 		.resolv_path = paths->resolv[0] ? paths->resolv : NULL,

@@ -33,9 +33,10 @@ struct spec_input {
 	const char *id;
 	const struct container_config *c;
 	const struct seccomp *seccomp;
-	const char *rootfs;   /* mounted: users and groups are looked up in it */
-	const char *netns;    /* path of the namespace; NULL: the host's */
-	const char *hostname; /* NULL: the host's name. A private uts namespace all the same */
+	const char *rootfs;     /* mounted: users and groups are looked up in it */
+	const char *netns;      /* path of the namespace; NULL: the host's */
+	const char *hostname;   /* NULL: the host's name. A private uts namespace all the same */
+	const char *domainname; /* NULL: none */
 	const char *hosts_path, *hostname_path,
 		*resolv_path; /* bind mounted over /etc/...; NULL: not */
 	const char *cgroup;   /* "/cnm/ID" */

@@ -150,13 +150,13 @@ static json_t *resources(const struct spec_input *in)
 /* The NIS domain name has no member of its own; this sysctl is the same. */
 static json_t *sysctls(const struct spec_input *in)
 {
-	const char *domain = config_text(in->c->config, "Domainname"), *name;
+	const char *name;
 	json_t *all = json_object(), *v;
 
 	json_object_foreach (json_object_get(in->c->host, "Sysctls"), name, v)
 		json_put(all, name, json_incref(v));
-	if (*domain)
-		json_put(all, "kernel.domainname", json_string(domain));
+	if (in->domainname)
+		json_put(all, "kernel.domainname", json_string(in->domainname));
 	return all;
 }
 

@@ -58,13 +58,11 @@ static void set_variables(json_t *env, const json_t *more)
 static json_t *environment(const struct spec_input *in, const json_t *exec, bool terminal,
 			   const char *home)
 {
-	const char *domain = config_text(in->c->config, "Domainname");
 	json_t *env = json_array();
-	char name[65], text[512];
+	char name[65], text[80];
 
 	set_variable(env, DEFAULT_PATH);
-	snprintf(text, sizeof(text), "HOSTNAME=%s%s%s", spec_hostname(in, name), *domain ? "." : "",
-		 domain);
+	snprintf(text, sizeof(text), "HOSTNAME=%s", spec_hostname(in, name));
 	set_variable(env, text);
 	if (terminal)
 		set_variable(env, "TERM=xterm");

@@ -213,7 +213,8 @@ int compare_place(struct cnm_engine *e, const char *place, struct comparison *re
 /* May this be mended once more? Notes that it is. */
 static bool may_mend(struct mended *m, const struct plan_op *op)
 {
-	char *key = item_key(op->want ? op->want : op->have);
+	const struct plan_item *i = op->want ? op->want : op->have;
+	char *key = item_key(i);
 	struct mend *x = key ? map_get(&m->by_key, key) : NULL;
 	uint64_t now = clock_mono_ns();
 
@@ -228,9 +229,10 @@ static bool may_mend(struct mended *m, const struct plan_op *op)
 	}
 	if (x && x->count >= 5) {
 		if (x->count++ == 5)
-			log_warn("%s was mended 5 times within a minute and is left alone now; "
-				 "`cnm doctor --repair` mends it",
-				 x->key);
+			log_warn("%s%.12s: %s was mended 5 times within a minute and is left alone "
+				 "now; `cnm doctor --repair` mends it",
+				 i->sandbox[0] ? "sandbox " : "host", i->sandbox,
+				 x->key + strlen(i->sandbox));
 		free(key);
 		return false;
 	}

@@ -4,7 +4,9 @@
  * works.
  */
 #include "controller/engine.h"
+#include "controller/host_files.h"
 #include "controller/ports.h"
+#include "controller/sandbox_names.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -64,6 +66,8 @@ static int check_instance(const char *name, struct cnm_error *err)
 
 static int set_options(struct cnm_engine *e, const struct cnm_options *o, struct cnm_error *err)
 {
+	int r;
+
 	if (set_copy(&e->state_dir, o->state_dir, "/var/lib/cnm") < 0 ||
 	    set_copy(&e->run_dir, o->run_dir, "/run/cnm") < 0 ||
 	    set_copy(&e->netns_dir, o->netns_dir, "/run/netns") < 0 ||
@@ -76,9 +80,11 @@ static int set_options(struct cnm_engine *e, const struct cnm_options *o, struct
 	e->env = (struct driver_env){ .instance = e->instance,
 				      .model = &e->model,
 				      .host_ipv6 = hostports_have_ipv6() };
-	e->host_resolv = read_text(e->resolv_conf);
-	e->host_hosts = read_text("/etc/hosts");
-	return check_instance(o->instance ? o->instance : e->instance, err);
+	e->host_files = host_files_new(e->resolv_conf);
+	if (!e->host_files)
+		return cnm_error_errno(err, ENOMEM, "open the engine");
+	r = check_instance(o->instance ? o->instance : e->instance, err);
+	return r < 0 ? r : engine_set_names(e, o, err);
 }
 
 static int make_dirs(const char *path, mode_t mode, struct cnm_error *err)
@@ -266,8 +272,10 @@ void cnm_engine_close(struct cnm_engine *e)
 	free(e->resolv_conf);
 	free(e->engine_id);
 	free(e->boot_id);
-	free(e->host_resolv);
-	free(e->host_hosts);
+	host_files_free(e->host_files);
+	json_decref(e->dns);
+	json_decref(e->dns_search);
+	json_decref(e->dns_options);
 	free(e);
 }
 

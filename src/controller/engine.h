@@ -39,8 +39,9 @@ struct cnm_engine {
 	char *state_dir, *run_dir, *netns_dir, *instance, *default_bridge, *resolv_conf;
 	bool no_forwarding, forward_no_drop;
 	char *engine_id, *boot_id;
-	char *host_resolv; /* text of the host's resolv.conf, NULL: none */
-	char *host_hosts;  /* text of the host's /etc/hosts */
+	struct host_files *host_files; /* the host's resolv.conf and hosts, as they are now */
+	json_t *dns, *dns_search, *dns_options; /* of sandboxes that bring none; NULL: none */
+	struct cnm_ip host_gateway[2];          /* IPv4, IPv6; unset: the default bridge's */
 	struct store *store;
 	struct fdkeep *fdkeep;
 	struct resolver *resolver;

@@ -286,6 +286,11 @@ static json_t *gateway_json(const struct sandbox *sb, int family)
 	return gw ? ip_json(&network_pool(gw->network, family)->gateway) : json_string("");
 }
 
+static json_t *list_json(json_t *list)
+{
+	return list ? json_incref(list) : json_array();
+}
+
 json_t *inspect_sandbox(const struct cnm_engine *e, const struct sandbox *sb)
 {
 	json_t *o = json_object(), *networks = json_object();
@@ -315,5 +320,10 @@ json_t *inspect_sandbox(const struct cnm_engine *e, const struct sandbox *sb)
 	json_put(o, "Publish", inspect_wants(sb));
 	json_put(o, "Ports", inspect_ports(sb));
 	json_put(o, "Exposed", inspect_exposed(sb));
+	json_put(o, "Domainname", json_str(sb->domainname));
+	json_put(o, "Dns", list_json(sb->dns));
+	json_put(o, "DnsSearch", list_json(sb->dns_search));
+	json_put(o, "DnsOptions", list_json(sb->dns_options));
+	json_put(o, "ExtraHosts", list_json(sb->extra_hosts));
 	return o;
 }

@@ -12,8 +12,9 @@
 
 #include "base/cleanup.h"
 #include "controller/engine.h"
+#include "controller/planning_files.h"
 #include "controller/ports.h"
-#include "resolver/files.h"
+#include "resolver/resolv_conf.h"
 
 bool needs_forwarding(const struct cnm_engine *e, int family)
 {
@@ -79,37 +80,6 @@ static void plan_netns(const struct cnm_engine *e, const struct sandbox *sb, str
 		plan_spoil(p);
 }
 
-static void plan_file(const struct cnm_engine *e, const struct sandbox *sb, const char *name,
-		      char *content, struct plan *p)
-{
-	char path[900];
-
-	snprintf(path, sizeof(path), "%s/sandboxes/%s/%s", e->run_dir, sb->id, name);
-	plan_add_file(p, sb->id, sb->id, path, content);
-}
-
-static enum files_mode files_mode(const struct sandbox *sb)
-{
-	const struct endpoint *ep;
-
-	if (sb->source == NETNS_HOST)
-		return FILES_HOST;
-	list_for_each (ep, &sb->endpoints, in_sandbox)
-		if (ep->state != OBJ_REMOVING && network_is_user_defined(ep->network))
-			return FILES_EMBEDDED;
-	return FILES_LEGACY;
-}
-
-static bool has_ipv6(const struct sandbox *sb)
-{
-	const struct endpoint *ep;
-
-	list_for_each (ep, &sb->endpoints, in_sandbox)
-		if (ep->state != OBJ_REMOVING && ip_is_set(&ep->ip6))
-			return true;
-	return false;
-}
-
 const struct endpoint *link_target(const struct endpoint *ep, const json_t *link)
 {
 	const struct endpoint *to;
@@ -118,91 +88,6 @@ const struct endpoint *link_target(const struct endpoint *ep, const json_t *link
 		if (to->sandbox && link_leads_to(link, to->sandbox))
 			return to;
 	return NULL;
-}
-
-/* The lines of a hosts file, whose names they own. */
-struct lines {
-	struct files_host_entry *v;
-	size_t n, cap;
-	bool failed;
-};
-
-/* names is taken over. */
-static void add_lines(struct lines *l, const struct endpoint *ep, char *names)
-{
-	const struct cnm_ip *ips[] = { &ep->ip4, &ep->ip6 };
-
-	for (unsigned i = 0; i < 2 && names; i++) {
-		if (!ip_is_set(ips[i]) || l->n == l->cap)
-			continue;
-		l->v[l->n] = (struct files_host_entry){ *ips[i], strdup(names) };
-		l->failed |= !l->v[l->n++].names;
-	}
-	l->failed |= !names;
-	free(names);
-}
-
-/* Docker's old links: on the default bridge, which has no names of its own, they are lines here. */
-static void add_links(struct lines *l, const struct endpoint *ep)
-{
-	const char *alias;
-	json_t *id;
-
-	if (network_is_user_defined(ep->network))
-		return;
-	json_object_foreach (ep->links, alias, id) {
-		const struct endpoint *to = link_target(ep, id);
-		char *names = NULL;
-
-		if (!to)
-			continue;
-		if (asprintf(&names, "%s %s%s%s", alias, to->sandbox->hostname,
-			     streq(alias, to->sandbox->name) ? "" : " ",
-			     streq(alias, to->sandbox->name) ? "" : to->sandbox->name) < 0)
-			names = NULL;
-		add_lines(l, to, names);
-	}
-}
-
-static void free_lines(struct lines *l)
-{
-	for (size_t i = 0; i < l->n; i++)
-		free((char *)l->v[i].names);
-	free(l->v);
-}
-
-/* One line an address, IPv4 before IPv6, endpoints in the order of joining; then the links. */
-static char *hosts_text(const struct cnm_engine *e, const struct sandbox *sb)
-{
-	_cleanup_(free_lines) struct lines l = { 0 };
-	const struct endpoint *ep;
-
-	if (sb->source == NETNS_HOST)
-		return strdup(e->host_hosts ? e->host_hosts : "127.0.0.1\tlocalhost\n");
-	list_for_each (ep, &sb->endpoints, in_sandbox)
-		l.cap += 2 + 2 * json_object_size(ep->links);
-	l.v = calloc(l.cap + 1, sizeof(*l.v));
-	if (!l.v)
-		return NULL;
-	list_for_each (ep, &sb->endpoints, in_sandbox)
-		if (ep->state != OBJ_REMOVING)
-			add_lines(&l, ep, files_host_names(sb->hostname, NULL));
-	list_for_each (ep, &sb->endpoints, in_sandbox)
-		if (ep->state != OBJ_REMOVING)
-			add_links(&l, ep);
-	return l.failed ? NULL : files_hosts(l.v, l.n, has_ipv6(sb));
-}
-
-static void plan_files(const struct cnm_engine *e, const struct sandbox *sb, struct plan *p)
-{
-	char *hostname = NULL;
-
-	if (asprintf(&hostname, "%s\n", sb->hostname) < 0)
-		hostname = NULL;
-	plan_file(e, sb, "hostname", hostname, p);
-	plan_file(e, sb, "hosts", hosts_text(e, sb), p);
-	plan_file(e, sb, "resolv.conf",
-		  files_resolv_conf(files_mode(sb), e->host_resolv, has_ipv6(sb)), p);
 }
 
 static void plan_default_route(const struct sandbox *sb, int family, struct plan *p)
@@ -310,17 +195,56 @@ static size_t links_of(const struct sandbox *sb, struct resolver_link *ret,
 	return n;
 }
 
+/* Its own servers. We are none: asking us there would come back. */
+static size_t servers_of(const struct files_resolv *resolv,
+			 struct resolv_server ret[static RESOLV_SERVERS_MAX])
+{
+	const json_t *v;
+	size_t i, n = 0;
+
+	json_array_foreach (resolv->dns, i, v) {
+		const char *s = json_string_value(v);
+
+		if (n < RESOLV_SERVERS_MAX && s &&
+		    resolv_server_parse(&ret[n], (struct text){ s, strlen(s) }) == 0 &&
+		    !resolv_server_is_ours(&ret[n]))
+			n++;
+	}
+	return n;
+}
+
+static int publish_itself(struct cnm_engine *e, const struct sandbox *sb, const char *const *nets,
+			  size_t n_nets, bool forward)
+{
+	struct files_resolv resolv = sandbox_resolv(e, sb);
+	struct resolv_server servers[RESOLV_SERVERS_MAX];
+	struct resolver_link links[MAX_PRIVATE];
+	char short_ids[MAX_PRIVATE][ID_SHORT + 1], netns[900];
+
+	snprintf(netns, sizeof(netns), "%s/%s", e->netns_dir, sb->name);
+	return resolver_set_sandbox(e->resolver, &(struct resolver_sandbox){
+							 .id = sb->id,
+							 .network_ids = nets,
+							 .n_networks = n_nets,
+							 .servers = servers,
+							 .n_servers = servers_of(&resolv, servers),
+							 .netns = netns,
+							 .forward = forward,
+							 .ndots = files_ndots_given(&resolv),
+							 .links = links,
+							 .n_links = links_of(sb, links, short_ids),
+						 });
+}
+
 int publish_sandbox(struct cnm_engine *e, const struct sandbox *sb)
 {
-	struct resolver_link links[MAX_PRIVATE];
-	char short_ids[MAX_PRIVATE][ID_SHORT + 1];
 	struct endpoint *order[64];
 	const char *nets[64];
 	unsigned n = sandbox_gateway_order(sb, order, 64), n_nets = 0;
 	bool forward = false;
 	int r = 0;
 
-	if (sb->stopped)
+	if (sb->stopped || sb->source == NETNS_HOST) /* which asks as the host does */
 		return 0;
 	for (unsigned i = 0; i < n && r == 0; i++) {
 		forward |= !order[i]->network->internal;
@@ -329,14 +253,5 @@ int publish_sandbox(struct cnm_engine *e, const struct sandbox *sb)
 		nets[n_nets++] = order[i]->network->id;
 		r = publish_endpoint(e, order[i]);
 	}
-	if (r < 0)
-		return r;
-	return resolver_set_sandbox(e->resolver, &(struct resolver_sandbox){
-							 .id = sb->id,
-							 .network_ids = nets,
-							 .n_networks = n_nets,
-							 .forward = forward,
-							 .links = links,
-							 .n_links = links_of(sb, links, short_ids),
-						 });
+	return r < 0 ? r : publish_itself(e, sb, nets, n_nets, forward);
 }

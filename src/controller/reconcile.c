@@ -7,7 +7,8 @@
  * sandbox) and an interface index. It is dropped again when a link that was down turns out to be
  * up, or when the link is gone for good because nobody wants it any more; what is left after a
  * moment is compared. Lost events (ENOBUFS) mean that everything is compared; so does another MTU
- * of the host's uplinks, from which that of the networks follows.
+ * of the host's uplinks, from which that of the networks follows. When a file of the host's, from
+ * which those of sandboxes are made, is another, the sandboxes are compared too.
  */
 #include <errno.h>
 #include <poll.h>
@@ -17,9 +18,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/file_watch.h"
 #include "base/log.h"
 #include "controller/compare.h"
+#include "controller/host_files.h"
 #include "kernel/monitor.h"
+#include "kernel/netns.h"
 
 #define SETTLE_MS      30
 #define MAX_SUSPICIONS 256
@@ -39,8 +43,10 @@ struct reconcile {
 	struct mended mended; /* of this thread */
 	struct suspicion suspicions[MAX_SUSPICIONS];
 	unsigned n;
-	bool all;     /* compare everything */
-	bool uplinks; /* look whether their MTU is another */
+	bool all;                /* compare everything */
+	bool uplinks;            /* look whether their MTU is another */
+	struct file_watch files; /* of the host */
+	bool files_changed;
 };
 
 static void suspect(struct reconcile *rc, const char *place, int ifindex, bool link_down)
@@ -196,6 +202,8 @@ static enum verdict judge_peer(const struct cnm_engine *e, const struct sandbox 
 {
 	const struct endpoint *ep;
 
+	if (streq(ev->name, "lo")) /* on which names are asked for */
+		return ev->up ? WELL : DOWN;
 	list_for_each (ep, &sb->endpoints, in_sandbox) {
 		struct plan p = { 0 };
 		enum verdict v;
@@ -331,8 +339,10 @@ static void hear_sandbox(struct reconcile *rc, const struct monitor_event *ev)
 		return;
 	if (ev->what == MONITOR_LINK)
 		act_on(rc, v, place, ev);
-	else if (ev->gone)
-		suspect(rc, place, ev->what == MONITOR_NFT ? 0 : ev->ifindex, false);
+	else if (ev->what == MONITOR_NFT && streq(ev->table, NETNS_DNS_TABLE) && ev->gone)
+		suspect(rc, place, 0, false);
+	else if (ev->what != MONITOR_NFT && ev->gone)
+		suspect(rc, place, ev->ifindex, false);
 }
 
 static void hear(const struct monitor_event *ev, void *arg)
@@ -347,11 +357,12 @@ static void hear(const struct monitor_event *ev, void *arg)
 
 /* ---- the thread */
 
-static void compare(struct reconcile *rc, const char *place)
+/* m: what was mended too often is left alone; NULL: all is mended. */
+static void compare(struct reconcile *rc, const char *place, struct mended *m)
 {
 	struct cnm_error err = { 0 };
 
-	if (compare_and_mend(rc->e, place, &rc->mended, &err) < 0)
+	if (compare_and_mend(rc->e, place, m, &err) < 0)
 		log_err("compare %s%.12s with the kernel: %s", place[0] ? "sandbox " : "the host",
 			place, err.text);
 }
@@ -363,18 +374,22 @@ static bool stopping(const struct reconcile *rc)
 	return poll(&p, 1, 0) > 0;
 }
 
-static void compare_all(struct reconcile *rc)
+static void compare_all_sandboxes(struct reconcile *rc, struct mended *m)
 {
 	unsigned n;
-	char(*ids)[ID_SIZE];
+	char(*ids)[ID_SIZE] = compare_sandboxes(rc->e, NULL, &n);
 
+	for (unsigned i = 0; i < n && !stopping(rc); i++)
+		compare(rc, ids[i], m);
+	free(ids);
+}
+
+static void compare_all(struct reconcile *rc)
+{
 	rc->all = false;
 	rc->n = 0;
-	compare(rc, "");
-	ids = compare_sandboxes(rc->e, NULL, &n);
-	for (unsigned i = 0; i < n && !stopping(rc); i++)
-		compare(rc, ids[i]);
-	free(ids);
+	compare(rc, "", &rc->mended);
+	compare_all_sandboxes(rc, &rc->mended);
 	learn_nsids(rc->e);
 	pthread_mutex_lock(&rc->e->lock);
 	rc->e->all_checked = true;
@@ -419,7 +434,7 @@ static void settle_place(struct reconcile *rc, const char *place)
 			rc->suspicions[n++] = rc->suspicions[i];
 	rc->n = n;
 	if (n < all)
-		compare(rc, place);
+		compare(rc, place, &rc->mended);
 }
 
 /* One comparison a place, the host first: what sandboxes need of it is there then. */
@@ -438,9 +453,11 @@ static void compare_suspects(struct reconcile *rc)
 static bool listen_once(struct reconcile *rc, int timeout)
 {
 	struct pollfd p[] = { { .fd = rc->wake, .events = POLLIN },
-			      { .fd = monitor_fd(rc->monitor), .events = POLLIN } };
-	int r = poll(p, 2, timeout);
+			      { .fd = monitor_fd(rc->monitor), .events = POLLIN },
+			      { .fd = rc->files.fd, .events = POLLIN } };
+	int r = poll(p, 3, timeout);
 
+	rc->files_changed |= r > 0 && p[2].revents && file_watch_changed(&rc->files);
 	if (r > 0 && p[1].revents && (r = monitor_read(rc->monitor, hear, rc)) < 0) {
 		log_err("the netlink monitor failed (%s); what others change in the kernel is "
 			"noticed by `cnm doctor` only",
@@ -456,7 +473,7 @@ static void *reconcile_main(void *arg)
 
 	compare_all(rc);
 	while (!stopping(rc) && listen_once(rc, -1)) {
-		if (!rc->n && !rc->all && !rc->uplinks)
+		if (!rc->n && !rc->all && !rc->uplinks && !rc->files_changed)
 			continue;
 		/* What is torn down comes in several events: let them all arrive. */
 		usleep(SETTLE_MS * 1000);
@@ -464,12 +481,42 @@ static void *reconcile_main(void *arg)
 			break;
 		if (rc->uplinks)
 			look_at_uplinks(rc);
+		if (rc->files_changed) {
+			rc->files_changed = false;
+			compare_all_sandboxes(rc, NULL);
+		}
 		if (rc->all)
 			compare_all(rc);
 		else
 			compare_suspects(rc);
 	}
 	return NULL;
+}
+
+static void reconcile_free(struct reconcile *rc)
+{
+	monitor_close(rc->monitor);
+	close_fd(&rc->files.fd);
+	close_fd(&rc->wake);
+	mended_free(&rc->mended);
+	free(rc);
+}
+
+/* What it listens to. */
+static int open_ears(struct reconcile *rc, struct cnm_error *err)
+{
+	const char *paths[HOST_N_FILES];
+	int r;
+
+	rc->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (rc->wake < 0)
+		return cnm_error_errno(err, errno, "eventfd");
+	for (unsigned i = 0; i < HOST_N_FILES; i++)
+		paths[i] = host_files_path(rc->e->host_files, i);
+	r = file_watch_open(&rc->files, paths, HOST_N_FILES);
+	if (r < 0)
+		return cnm_error_errno(err, r, "watch %s", paths[0]);
+	return monitor_open(&rc->monitor, err);
 }
 
 int reconcile_start(struct cnm_engine *e, struct cnm_error *err)
@@ -481,8 +528,9 @@ int reconcile_start(struct cnm_engine *e, struct cnm_error *err)
 	if (!rc)
 		return cnm_error_errno(err, ENOMEM, "reconciler");
 	rc->e = e;
-	rc->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = rc->wake < 0 ? cnm_error_errno(err, errno, "eventfd") : monitor_open(&rc->monitor, err);
+	rc->wake = -1;
+	rc->files.fd = -1;
+	r = open_ears(rc, err);
 	if (r == 0) {
 		pthread_attr_init(&ta);
 		pthread_attr_setstacksize(&ta, 512 * 1024);
@@ -492,9 +540,7 @@ int reconcile_start(struct cnm_engine *e, struct cnm_error *err)
 			cnm_error_errno(err, r, "start the reconciler");
 	}
 	if (r < 0) {
-		monitor_close(rc->monitor);
-		close_fd(&rc->wake);
-		free(rc);
+		reconcile_free(rc);
 		return r;
 	}
 	e->reconcile = rc;
@@ -509,10 +555,7 @@ void reconcile_stop(struct cnm_engine *e)
 		return;
 	eventfd_write(rc->wake, 1);
 	pthread_join(rc->thread, NULL);
-	monitor_close(rc->monitor);
-	close_fd(&rc->wake);
-	mended_free(&rc->mended);
-	free(rc);
+	reconcile_free(rc);
 	e->reconcile = NULL;
 }
 

@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "controller/engine.h"
 #include "controller/ports.h"
+#include "controller/sandbox_names.h"
 #include "kernel/netns.h"
 
 int sandbox_check_name(const char *name, struct cnm_error *err)
@@ -25,19 +26,6 @@ int sandbox_check_name(const char *name, struct cnm_error *err)
 			     "Invalid container name (%s), only [a-zA-Z0-9][a-zA-Z0-9_.-] are "
 			     "allowed, and at most 128 of them",
 			     name ? name : "");
-}
-
-static int check_hostname(const char *h, struct cnm_error *err)
-{
-	bool ok = strlen(h) <= 63;
-
-	for (const char *p = h; ok && *p; p++)
-		ok = isalnum((unsigned char)*p) || strchr("_.-", *p);
-	return ok ? 0
-		  : cnm_error_set(err, CNM_E_INVALID,
-				  "invalid hostname %s: letters, digits, '-', '_' and '.', at most "
-				  "63 of them",
-				  h);
 }
 
 /* A namespace is one sandbox's. Every sandbox has its pin, which tells which namespace it is. */
@@ -146,7 +134,6 @@ static int set_labels(struct sandbox *sb, const struct cnm_sandbox_config *c, st
 /* Everything that needs no other object. The path is taken over. */
 static int build(struct building *b, char *path, struct cnm_error *err)
 {
-	const char *hostname = b->c->hostname && b->c->hostname[0] ? b->c->hostname : b->c->name;
 	struct sandbox *sb = sandbox_new(b->c->name);
 	int r;
 
@@ -162,10 +149,7 @@ static int build(struct building *b, char *path, struct cnm_error *err)
 	sb->confined = b->c->confined;
 	if (b->c->id)
 		str_copy(sb->id, sizeof(sb->id), b->c->id);
-	sb->hostname = strndup(hostname, 63);
-	if (!sb->hostname)
-		return cnm_error_errno(err, ENOMEM, "sandbox");
-	r = b->c->hostname ? check_hostname(hostname, err) : 0;
+	r = sandbox_set_names(sb, b->c, err);
 	if (r == 0)
 		r = set_labels(sb, b->c, err);
 	return r < 0 ? r : sandbox_set_ports(sb, b->c, err);

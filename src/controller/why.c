@@ -61,7 +61,7 @@ static int read_party(struct why_party *p, const char *ref, const char *what, st
 				     "link-local one",
 				     what, ref);
 	p->kind = WHY_OUTSIDE;
-	return probe_route(&p->ip, &p->route, err);
+	return probe_route(NULL, &p->ip, &p->route, err);
 }
 
 static int read_port(struct why *w, const struct cnm_flow *flow, struct cnm_error *err)

@@ -186,7 +186,7 @@ static bool nft_event(const struct nlmsghdr *h, struct monitor_event *e)
 	if (!tb[NFTA_TABLE_NAME])
 		return false;
 	e->what = MONITOR_NFT;
-	e->gone = type == NFT_MSG_DELTABLE;
+	e->gone = type == NFT_MSG_DELTABLE || type == NFT_MSG_DELCHAIN || type == NFT_MSG_DELRULE;
 	nlattr_str(tb[NFTA_TABLE_NAME], e->table, sizeof(e->table));
 	return true;
 }

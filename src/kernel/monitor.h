@@ -28,7 +28,7 @@ enum monitor_what {
 
 struct monitor_event {
 	enum monitor_what what;
-	bool gone; /* deleted (else new or changed) */
+	bool gone; /* deleted (else new or changed); nft: a table, a chain or a rule was */
 	int nsid;  /* -1: this namespace */
 	int ifindex;
 	char name[IFNAMSIZ]; /* link, port: its name; else "" */

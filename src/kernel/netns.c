@@ -76,7 +76,7 @@ static int set_defaults(struct cnm_error *err)
 
 static int loopback_up(struct nl *rtnl, struct cnm_error *err)
 {
-	const struct rtnl_set_link lo = { .ifindex = 1, .up = 1 };
+	const struct rtnl_set_link lo = { .ifindex = LOOPBACK_IFINDEX, .up = 1 };
 	struct nl_batch b = { 0 };
 	int r;
 

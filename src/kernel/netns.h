@@ -12,6 +12,8 @@
 #include "cnm/error.h"
 #include "kernel/netlink.h"
 
+#define NETNS_DNS_TABLE "cnm-dns" /* of family ip */
+
 /* A namespace made ready for a sandbox. Plain descriptors: nothing is left if the process dies. */
 struct netns_ready {
 	int ns;          /* the namespace */

@@ -33,7 +33,7 @@
 #include "kernel/netns_internal.h"
 #include "kernel/nft_msg.h"
 
-#define TABLE   "cnm-dns"
+#define TABLE   NETNS_DNS_TABLE
 #define QUERIES "queries"
 #define ANSWERS "answers"
 #define DNS_IP  0x7f00000b /* 127.0.0.11 */

@@ -301,15 +301,16 @@ static int take_route(const struct nlmsghdr *h, void *arg)
 	return 0;
 }
 
-int probe_route(const struct cnm_ip *to, struct probe_route *ret, struct cnm_error *err)
+int probe_route(struct nl *nl, const struct cnm_ip *to, struct probe_route *ret,
+		struct cnm_error *err)
 {
 	char room[256] __attribute__((aligned(8)));
 	struct nlmsghdr *h = mnl_nlmsg_put_header(room);
 	struct rtmsg *m = mnl_nlmsg_put_extra_header(h, sizeof(*m));
 	struct probe_route route = { 0 };
 	struct cnm_error why = { 0 };
-	struct nl *nl;
-	int r = nl_open(&nl, NETLINK_ROUTE, err);
+	struct nl *own = NULL;
+	int r = nl ? 0 : nl_open(&own, NETLINK_ROUTE, err);
 
 	if (r < 0)
 		return r;
@@ -318,8 +319,8 @@ int probe_route(const struct cnm_ip *to, struct probe_route *ret, struct cnm_err
 	m->rtm_family = to->family;
 	m->rtm_dst_len = (unsigned char)ip_bits(to);
 	mnl_attr_put(h, RTA_DST, ip_bits(to) / 8, to->b);
-	r = nl_request(nl, h, take_route, NULL, &route, &why);
-	nl_close(nl);
+	r = nl_request(nl ? nl : own, h, take_route, NULL, &route, &why);
+	nl_close(own);
 	/* No route, also by a rule that prohibits or drops, is an answer. */
 	if (r == -ENETUNREACH || r == -EHOSTUNREACH || r == -EACCES || r == -EINVAL)
 		r = 0;

@@ -33,13 +33,16 @@ struct probe {
 int probe_run(int ns, const struct probe *probes, unsigned n, unsigned ms, enum probe_result *ret,
 	      unsigned *ret_which, struct cnm_error *err);
 
-/* Where the home namespace would send a packet. */
+struct nl;
+
+/* Where a packet would be sent from the namespace of nl; NULL: the calling thread's. */
 struct probe_route {
 	bool found;           /* there is a route */
 	bool local;           /* it is an address of the host */
 	char link[IFNAMSIZ];  /* by which it would leave, or "" */
 	struct cnm_ip source; /* whom it would come from */
 };
-int probe_route(const struct cnm_ip *to, struct probe_route *ret, struct cnm_error *err);
+int probe_route(struct nl *nl, const struct cnm_ip *to, struct probe_route *ret,
+		struct cnm_error *err);
 
 #endif

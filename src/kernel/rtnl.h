@@ -22,6 +22,8 @@
 
 enum rtnl_kind { RTNL_OTHER, RTNL_BRIDGE, RTNL_VETH, RTNL_DUMMY, RTNL_VXLAN, RTNL_LOOPBACK };
 
+#define LOOPBACK_IFINDEX 1 /* in every namespace */
+
 /* A link as dumped. */
 struct rtnl_link {
 	int ifindex;

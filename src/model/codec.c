@@ -112,12 +112,24 @@ char *endpoint_encode(const struct endpoint *ep)
 static const char *const source_names[] = { "own", "host", "adopted" };
 _Static_assert(sizeof(source_names) / sizeof(*source_names) == NETNS_ADOPTED + 1, "one a source");
 
+static void put_if(json_t *o, const char *key, json_t *v)
+{
+	if (v)
+		json_put(o, key, json_incref(v));
+}
+
 char *sandbox_encode(const struct sandbox *sb)
 {
 	_json_ json_t *o = json_object();
 
 	json_put(o, "created", json_integer(sb->created));
 	json_put(o, "hostname", json_string(sb->hostname));
+	if (sb->domainname)
+		json_put(o, "domainname", json_string(sb->domainname));
+	put_if(o, "dns", sb->dns);
+	put_if(o, "dns_search", sb->dns_search);
+	put_if(o, "dns_options", sb->dns_options);
+	put_if(o, "extra_hosts", sb->extra_hosts);
 	json_put(o, "source", json_string(source_names[sb->source]));
 	if (sb->adopted_from)
 		json_put(o, "adopted_from", json_string(sb->adopted_from));
@@ -172,6 +184,22 @@ static int get_strings(const json_t *o, const char *key, json_t **slot, struct c
 		return r;
 	json_decref(*slot);
 	*slot = json_incref(v);
+	return 0;
+}
+
+/* An array of strings. */
+static int get_list(const json_t *o, const char *key, json_t **slot, struct cnm_error *err)
+{
+	json_t *list = NULL, *v;
+	size_t i;
+	int r = json_get_array(o, key, &list, err);
+
+	if (r < 0 || !list)
+		return r;
+	json_array_foreach (list, i, v)
+		if (!json_is_string(v))
+			return cnm_error_set(err, CNM_E_INTERNAL, "%s: %zu is no string", key, i);
+	*slot = json_incref(list);
 	return 0;
 }
 
@@ -406,6 +434,11 @@ static int decode_sandbox(const json_t *o, struct sandbox *sb, struct cnm_error 
 
 	if ((r = json_get_int(o, "created", &sb->created, err)) < 0 ||
 	    (r = get_copy(o, "hostname", &sb->hostname, err)) < 0 ||
+	    (r = get_copy(o, "domainname", &sb->domainname, err)) < 0 ||
+	    (r = get_list(o, "dns", &sb->dns, err)) < 0 ||
+	    (r = get_list(o, "dns_search", &sb->dns_search, err)) < 0 ||
+	    (r = get_list(o, "dns_options", &sb->dns_options, err)) < 0 ||
+	    (r = get_list(o, "extra_hosts", &sb->extra_hosts, err)) < 0 ||
 	    (r = json_get_string(o, "source", &source, err)) < 0 ||
 	    (r = get_copy(o, "adopted_from", &sb->adopted_from, err)) < 0 ||
 	    (r = get_copy(o, "renamed_from", &sb->renamed_from, err)) < 0 ||

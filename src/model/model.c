@@ -143,12 +143,17 @@ void sandbox_free(struct sandbox *sb)
 	if (!sb)
 		return;
 	json_decref(sb->labels);
+	json_decref(sb->dns);
+	json_decref(sb->dns_search);
+	json_decref(sb->dns_options);
+	json_decref(sb->extra_hosts);
 	free(sb->wants);
 	free(sb->exposed);
 	free(sb->ports);
 	free(sb->adopted_from);
 	free(sb->renamed_from);
 	free(sb->hostname);
+	free(sb->domainname);
 	free(sb->name);
 	free(sb);
 }

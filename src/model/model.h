@@ -97,7 +97,7 @@ struct sandbox {
 	struct list node;
 	struct list endpoints; /* struct endpoint.in_sandbox */
 	char id[ID_SIZE];
-	char *name, *hostname;
+	char *name, *hostname, *domainname; /* domainname NULL: none */
 	enum obj_state state;
 	bool busy;
 	bool checked;       /* compared with the kernel since the daemon started */
@@ -108,6 +108,9 @@ struct sandbox {
 	enum netns_source source;
 	char *adopted_from; /* ADOPTED: the path it was taken from */
 	json_t *labels;
+	/* Arrays of strings, checked; NULL: none. extra_hosts: "NAME:ADDRESS" or
+	 * "NAME:host-gateway" */
+	json_t *dns, *dns_search, *dns_options, *extra_hosts;
 	bool confined; /* nobody in it has NET_ADMIN: it may be held to its own addresses */
 	struct port_want *wants; /* what is to be published while it is there */
 	unsigned n_wants;

@@ -16,6 +16,7 @@
 
 #include "base/cleanup.h"
 #include "base/log.h"
+#include "kernel/probe.h"
 #include "plan/apply_internal.h"
 
 /* ---- sandboxes */
@@ -387,16 +388,44 @@ void keep_all(struct applier *a)
 		a->opt.keep_again(a->opt.arg);
 }
 
-/* In a namespace that others made the loopback may still be down. */
-static int open_dns(struct handle *h, struct cnm_error *err)
+bool dns_is_local(const struct handle *h)
 {
+	static const struct cnm_ip at = { .family = AF_INET, .b = { 127, 0, 0, 11 } };
+	struct probe_route route;
+
+	return probe_route(h->rtnl, &at, &route, NULL) == 0 && route.local;
+}
+
+/* Up, with its address: in a namespace that others made, or where somebody took them away. */
+static int put_loopback(struct handle *h, struct cnm_error *err)
+{
+	static const struct cnm_prefix address = { { AF_INET, { 127, 0, 0, 1 } }, 8 };
 	struct nl_batch b = { 0 };
+	struct cnm_error why = { 0 };
 	int rc;
 
-	rtnl_put_set_link(&b, &(struct rtnl_set_link){ .name = "lo", .up = 1 });
-	rc = nl_batch_run(h->rtnl, &b, err);
+	rtnl_put_set_link(&b, &(struct rtnl_set_link){ .ifindex = LOOPBACK_IFINDEX, .up = 1 });
+	rtnl_put_addr(&b, true, LOOPBACK_IFINDEX, &address, false);
+	rc = nl_batch_run(h->rtnl, &b, &why);
 	nl_batch_free(&b);
+	/* If it has no address when it comes up, the kernel has given it this one. */
+	return rc < 0 && rc != -EEXIST ? cnm_error_errno(err, rc, "loopback: %s", why.text) : 0;
+}
+
+static int open_dns(struct handle *h, struct cnm_error *err)
+{
+	int rc = put_loopback(h, err);
+
 	return rc < 0 ? rc : netns_open_dns(h->ns, &h->udp, &h->tcp, err);
+}
+
+static int mend_dns(struct handle *h, struct cnm_error *err)
+{
+	int rc = dns_is_local(h) ? 0 : put_loopback(h, err);
+
+	if (rc == 0 && netns_dns_table_check(h->ns, h->udp, h->tcp, NULL) != 1)
+		rc = netns_dns_table(h->ns, h->udp, h->tcp, err);
+	return rc;
 }
 
 static int dns_add(struct run *r, const struct plan_item *want)
@@ -410,8 +439,8 @@ static int dns_add(struct run *r, const struct plan_item *want)
 		return -ENOENT;
 	if (h->udp < 0)
 		rc = open_dns(h, r->err);
-	else if (r->locked && netns_dns_table_check(h->ns, h->udp, h->tcp, NULL) != 1)
-		rc = netns_dns_table(h->ns, h->udp, h->tcp, r->err);
+	else if (r->locked)
+		rc = mend_dns(h, r->err);
 	if (rc < 0)
 		return rc;
 	dns_name(want->sandbox, name);

@@ -70,6 +70,8 @@ struct run {
 	struct cnm_error *err;
 };
 
+/* Whether 127.0.0.11 is an address of the sandbox: its loopback is up, and has one. */
+bool dns_is_local(const struct handle *h);
 /* A keeper that had to be started anew is given everything again. */
 void keep_all(struct applier *a);
 
@@ -101,6 +103,8 @@ int apply_route(struct run *r, size_t i);
 
 /* apply_file.c */
 int apply_file(struct run *r, size_t i);
+/* Append what there is of w to have, if anything is. It is as wanted when its users edited it. */
+void file_dump(const struct plan_item *w, struct plan *have);
 
 /* apply_hold.c */
 int apply_hold(struct run *r, size_t i);

@@ -294,36 +294,6 @@ static int dump_sysctl(struct dump *d, const struct plan_item *w)
 	return -ENOMEM;
 }
 
-static int dump_file(struct dump *d, const struct plan_item *w)
-{
-	_close_ int fd = open(w->file.path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-	struct plan_item *i;
-	char *text, *fit;
-	ssize_t n;
-
-	if (fd < 0)
-		return 0;
-	text = calloc(1, 65536);
-	n = text ? read(fd, text, 65535) : -1;
-	if (n < 0) {
-		free(text);
-		return text ? 0 : -ENOMEM;
-	}
-	text[n] = 0;
-	i = copy_of(d, w);
-	if (!i) {
-		free(text);
-		return -ENOMEM;
-	}
-	i->file.path = strdup(w->file.path);
-	fit = realloc(text, n + 1);
-	i->file.content = fit ? fit : text;
-	if (i->file.path)
-		return 0;
-	plan_spoil(d->have);
-	return -ENOMEM;
-}
-
 /* Is the namespace pinned where it should be? */
 static int dump_netns(struct dump *d, const struct plan_item *w)
 {
@@ -351,7 +321,8 @@ static void dump_dns(struct dump *d, const struct plan_item *w)
 {
 	struct handle *h = handle_open(d->a, w->sandbox, NULL);
 
-	if (h && h->udp >= 0 && netns_dns_table_check(h->ns, h->udp, h->tcp, NULL) == 1)
+	if (h && h->udp >= 0 && dns_is_local(h) &&
+	    netns_dns_table_check(h->ns, h->udp, h->tcp, NULL) == 1)
 		copy_of(d, w);
 }
 
@@ -361,7 +332,8 @@ static int dump_item(struct dump *d, const struct plan_item *w, struct cnm_error
 	case PLAN_NETNS:
 		return dump_netns(d, w);
 	case PLAN_FILE:
-		return dump_file(d, w);
+		file_dump(w, d->have);
+		return 0;
 	case PLAN_SYSCTL:
 		return dump_sysctl(d, w);
 	case PLAN_LINK:
@@ -485,8 +457,8 @@ static int dump_stray_links(struct dump *d)
 }
 
 /*
- * What is in one directory of run_dir/sandboxes. An empty one is told by the file it lacks, whose
- * removal takes the directory along.
+ * What is in one directory of run_dir/sandboxes; what goes with a file by the file's name. An empty
+ * one is told by the file it lacks, whose removal takes the directory along.
  */
 static void dump_files_of(struct dump *d, const char *id)
 {
@@ -500,16 +472,16 @@ static void dump_files_of(struct dump *d, const char *id)
 	if (!in)
 		return;
 	while ((f = readdir(in))) {
-		if (f->d_name[0] == '.')
+		if (streq(f->d_name, ".") || streq(f->d_name, ".."))
 			continue;
 		empty = false;
-		snprintf(path, sizeof(path), "%s/%s", dir, f->d_name);
-		plan_add_file(d->have, "", id, path, strdup(""));
+		snprintf(path, sizeof(path), "%s/%s", dir, f->d_name + (f->d_name[0] == '.'));
+		plan_add_file(d->have, "", id, path, strdup(""), PLAN_EDITS_LINES);
 	}
 	closedir(in);
 	snprintf(path, sizeof(path), "%s/hosts", dir);
 	if (empty)
-		plan_add_file(d->have, "", id, path, strdup(""));
+		plan_add_file(d->have, "", id, path, strdup(""), PLAN_EDITS_NONE);
 }
 
 /* Files of sandboxes that are not known (any more). */

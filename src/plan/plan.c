@@ -107,7 +107,7 @@ void plan_add_sysctl(struct plan *p, const char *sandbox, const char *owner, con
 }
 
 void plan_add_file(struct plan *p, const char *sandbox, const char *owner, const char *path,
-		   char *content)
+		   char *content, enum plan_file_edits edits)
 {
 	struct plan_item *i = plan_add(p, PLAN_FILE, sandbox, owner);
 
@@ -117,6 +117,7 @@ void plan_add_file(struct plan *p, const char *sandbox, const char *owner, const
 	}
 	i->file.path = strdup(path);
 	i->file.content = content;
+	i->file.edits = edits;
 	if (!i->file.path || !content)
 		plan_spoil(p);
 }

@@ -100,8 +100,18 @@ struct plan_item {
 			size_t n;
 			struct cnm_ip targets[2]; /* the sandbox's addresses, IPv4 and IPv6 */
 		} hold;
+		/*
+		 * What the one who uses the file may do to it without our undoing it: nothing; have
+		 * lines of his own beside ours, and without those of ours that he took out; or
+		 * anything, after which it is left alone. It is then as wanted.
+		 */
 		struct {
 			char *path, *content;
+			enum plan_file_edits {
+				PLAN_EDITS_NONE,
+				PLAN_EDITS_LINES,
+				PLAN_EDITS_ALL
+			} edits;
 		} file;
 		struct {
 			char *name;   /* of the pin */
@@ -131,7 +141,7 @@ void plan_add_addr(struct plan *p, const char *sandbox, const char *owner, const
 void plan_add_sysctl(struct plan *p, const char *sandbox, const char *owner, const char *path,
 		     const char *value);
 void plan_add_file(struct plan *p, const char *sandbox, const char *owner, const char *path,
-		   char *content /* taken */);
+		   char *content /* taken */, enum plan_file_edits edits);
 /*
  * An element by its fields, for all sets: the types come from the set, the values in the order of
  * its key and data: NFT_T_IFNAME const char *, NFT_T_IP4, _IP6, _ND const struct cnm_ip *, _ETHER

@@ -154,6 +154,12 @@ static bool answer_known(const struct zone *z, const struct zone_view *view, uin
 	return true;
 }
 
+/* With ndots set, the client's stub tries names without a dot with its search domains. */
+static bool is_nobodys(const struct zone_view *view, const struct dns_query *q)
+{
+	return view->ndots && q->name_len && !memchr(q->name, '.', q->name_len);
+}
+
 enum answer answer_query(const struct zone *z, const struct zone_view *view, uint64_t *shuffle,
 			 const uint8_t *msg, size_t len, struct dns_query *q, uint8_t *buf,
 			 size_t max, size_t *ret_len)
@@ -172,10 +178,8 @@ enum answer answer_query(const struct zone *z, const struct zone_view *view, uin
 			return ANSWER_REPLY;
 		}
 	}
-	if (rcode == DNS_NOERROR && view && view->forward)
+	if (rcode == DNS_NOERROR && !(view && is_nobodys(view, q)))
 		return ANSWER_FORWARD;
-	if (rcode == DNS_NOERROR)
-		rcode = DNS_SERVFAIL;
 	*ret_len = dns_reply_empty(buf, msg, q, (enum dns_rcode)rcode);
 	return ANSWER_REPLY;
 }

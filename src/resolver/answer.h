@@ -9,7 +9,7 @@
 enum answer {
 	ANSWER_NONE,    /* not to be answered */
 	ANSWER_REPLY,   /* the reply is in the buffer */
-	ANSWER_FORWARD, /* to be forwarded as it is */
+	ANSWER_FORWARD, /* not known here: for others to answer, if they may be asked */
 };
 
 /*

@@ -120,23 +120,33 @@ static void flush(struct resolver *r, struct client *c)
 /* One query. What is no query ends the connection: the stream has lost its meaning. */
 static void answer_one(struct resolver *r, struct client *c, const uint8_t *msg, size_t len)
 {
+	struct sandbox *sb = c->sandbox;
 	struct dns_query q;
 	size_t reply_len;
+	int err;
 
-	switch (answer_query(&r->zone, c->sandbox->view, &r->shuffle, msg, len, &q, r->large,
+	switch (answer_query(&r->zone, sb->view, &r->shuffle, msg, len, &q, r->large,
 			     sizeof(r->large), &reply_len)) {
 	case ANSWER_NONE:
 		client_close(r, c);
 		return;
 	case ANSWER_REPLY:
+		sb->count.local++;
 		break;
 	case ANSWER_FORWARD:
 		touch(r, c);
-		if (forward_start(r, c->sandbox, c, NULL, 0, &q, msg, len, &c->forward) == 0)
-			return;
-		reply_len = dns_reply_empty(r->large, msg, &q, DNS_SERVFAIL);
+		if (forward_cached(r, sb, msg, &q, r->large, sizeof(r->large), &reply_len))
+			break;
+		err = forward_start(r, sb, c, NULL, 0, 0, &q, msg, len, &c->forward);
+		if (err == 0)
+			break;
+		reply_len = dns_reply_empty(r->large, msg, &q, forward_failure(err));
 		break;
 	}
+	sb->count.queries++;
+	sb->count.tcp++;
+	if (c->forward)
+		return;
 	client_send(r, c, r->large, reply_len);
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
-/* The DNS message format: RFC 1035 and, for the OPT record, RFC 6891. */
+/*
+ * The DNS message format: RFC 1035; for the OPT record RFC 6891; for what may be kept of a reply,
+ * and for how long, RFC 2308 and RFC 2181.
+ */
 #include "resolver/dns_wire.h"
 
 #include <errno.h>
@@ -8,9 +11,11 @@
 enum {
 	FLAG_QR = 0x8000,
 	FLAG_OPCODE = 0x7800,
+	FLAG_AA = 0x0400,
 	FLAG_TC = 0x0200,
 	FLAG_RD = 0x0100,
 	FLAG_RA = 0x0080,
+	FLAG_AD = 0x0020,
 	FLAG_CD = 0x0010,
 	FLAG_RCODE = 0x000f,
 };
@@ -20,10 +25,16 @@ enum {
 #define ANSWER_NAME 0xc00c /* a pointer to the question's name */
 #define OPT_LEN     11
 #define OPT_DO      0x8000
+#define OPT_SUBNET  8
 
 static uint16_t get16(const uint8_t *p)
 {
 	return (uint16_t)(p[0] << 8 | p[1]);
+}
+
+static uint32_t get32(const uint8_t *p)
+{
+	return (uint32_t)get16(p) << 16 | get16(p + 2);
 }
 
 static void put16(uint8_t *p, uint16_t v)
@@ -86,16 +97,24 @@ static size_t question_name(struct dns_query *q, const uint8_t *msg, size_t len)
 	return at < len ? at + 1 : 0;
 }
 
-/* Steps over a name anywhere in a message; a pointer ends it. End, or 0 if broken. */
-static size_t name_skip(const uint8_t *msg, size_t len, size_t at)
+/*
+ * Steps over a name anywhere in a message up to len. A pointer ends it, and must lead to what came
+ * before. End, or 0 if broken.
+ */
+static size_t name_skip(const uint8_t *msg, size_t len, size_t start)
 {
-	while (at < len) {
+	size_t at = start;
+
+	while (at < len && at - start < DNS_NAME_MAX) {
 		uint8_t n = msg[at];
 
 		if (n == 0)
 			return at + 1;
-		if ((n & POINTER) == POINTER)
-			return at + 2;
+		if ((n & POINTER) == POINTER) {
+			size_t to = at + 1 < len ? get16(msg + at) & ~(POINTER << 8) : 0;
+
+			return to >= DNS_HEADER && to < start ? at + 2 : 0;
+		}
 		if (n > LABEL_MAX)
 			return 0;
 		at += 1u + n;
@@ -103,57 +122,100 @@ static size_t name_skip(const uint8_t *msg, size_t len, size_t at)
 	return 0;
 }
 
-/* The OPT record whose type is at p and whose name was the root. */
-static int read_opt(struct dns_query *q, const uint8_t *p)
+/* A record of a message, as offsets into it. */
+struct record {
+	size_t name, end;
+	size_t at; /* of the type; behind it, the class at 2, the TTL at 4, the data's length at 8
+		    */
+	uint16_t type;
+};
+
+#define RECORD_FIXED 10
+
+/* The one that begins here. Each takes 11 bytes at least, so that no count makes a long loop. */
+static bool record_read(struct record *ret, const uint8_t *msg, size_t len, size_t start)
 {
-	if (q->edns)
+	ret->name = start;
+	ret->at = name_skip(msg, len, start);
+	if (!ret->at || ret->at + RECORD_FIXED > len)
+		return false;
+	ret->type = get16(msg + ret->at);
+	ret->end = ret->at + RECORD_FIXED + get16(msg + ret->at + 8);
+	return ret->end <= len;
+}
+
+/* ------------------------------------------------------------------------------- queries */
+
+/* Is there this option in an OPT? false also where the options are not well-formed. */
+static bool has_option(const uint8_t *msg, const struct record *opt, uint16_t code)
+{
+	size_t at = opt->at + RECORD_FIXED;
+
+	while (at + 4 <= opt->end) {
+		if (get16(msg + at) == code)
+			return true;
+		at += 4u + get16(msg + at + 2);
+	}
+	return false;
+}
+
+static int read_opt(struct dns_query *q, const uint8_t *msg, const struct record *opt)
+{
+	const uint8_t *p = msg + opt->at;
+
+	if (q->edns || opt->at != opt->name + 1) /* the second one, or not of the root */
 		return DNS_FORMERR;
 	q->edns = true;
 	if (get16(p + 2) > DNS_UDP_MIN)
 		q->size = get16(p + 2);
 	q->dnssec_ok = get16(p + 6) & OPT_DO;
+	q->peculiar = q->peculiar || has_option(msg, opt, OPT_SUBNET);
 	return p[5] ? DNS_BADVERS : DNS_NOERROR;
 }
 
-/* Walks the records after the question for the OPT. Each takes 11 bytes at least: no long loop. */
+/* Walks the records after the question for the OPT, which is one of the additional ones. */
 static int read_records(struct dns_query *q, const uint8_t *msg, size_t len, size_t at)
 {
-	unsigned n = get16(msg + 6) + get16(msg + 8) + get16(msg + 10);
+	unsigned additional = get16(msg + 10);
 	int rcode = DNS_NOERROR;
 
-	while (n--) {
-		size_t name = at;
+	for (unsigned n = get16(msg + 6) + get16(msg + 8) + additional; n; n--) {
+		struct record rec;
 
-		at = name_skip(msg, len, at);
-		if (!at || at + 10 > len)
+		if (!record_read(&rec, msg, len, at))
 			return DNS_FORMERR;
-		if (get16(msg + at) == DNS_OPT) {
-			if (msg[name] != 0)
-				return DNS_FORMERR;
-			rcode = read_opt(q, msg + at);
-			if (rcode == DNS_FORMERR)
-				return rcode;
+		at = rec.end;
+		if (rec.type != DNS_OPT) {
+			q->peculiar = true;
+			continue;
 		}
-		at += 10u + get16(msg + at + 8);
-		if (at > len)
-			return DNS_FORMERR;
+		rcode = n <= additional ? read_opt(q, msg, &rec) : DNS_FORMERR;
+		if (rcode == DNS_FORMERR)
+			return rcode;
 	}
 	return rcode;
 }
 
 int dns_parse_query(struct dns_query *ret, const uint8_t *msg, size_t len)
 {
+	uint16_t flags;
 	size_t at;
 	int rcode;
 
 	ret->type = 0;
 	ret->size = DNS_UDP_MIN;
 	ret->question_len = 0;
-	ret->edns = ret->dnssec_ok = false;
+	ret->edns = ret->dnssec_ok = ret->peculiar = false;
 	ret->name_len = 0;
-	if (len < DNS_HEADER || get16(msg + 2) & FLAG_QR)
+	if (len < DNS_HEADER)
 		return -EBADMSG;
-	if (get16(msg + 2) & FLAG_OPCODE)
+	flags = get16(msg + 2);
+	if (flags & FLAG_QR)
+		return -EBADMSG;
+	ret->recursion = flags & FLAG_RD;
+	ret->checking_disabled = flags & FLAG_CD;
+	ret->authentic = flags & FLAG_AD;
+	if (flags & FLAG_OPCODE)
 		return DNS_NOTIMP;
 	if (get16(msg + 4) != 1)
 		return DNS_FORMERR;
@@ -167,6 +229,8 @@ int dns_parse_query(struct dns_query *ret, const uint8_t *msg, size_t len)
 		return DNS_REFUSED;
 	return rcode;
 }
+
+/* ------------------------------------------------------------------------------- our replies */
 
 void dns_reply_begin(struct dns_reply *r, uint8_t *buf, size_t max, const uint8_t *msg,
 		     const struct dns_query *q, enum dns_rcode rcode)
@@ -249,6 +313,8 @@ size_t dns_name_encode(uint8_t ret[static DNS_NAME_MAX], const char *text, size_
 	return at + 1;
 }
 
+/* ----------------------------------------------------------------------- others' replies */
+
 /* Length bytes are below 'A', so folding them along with the letters changes nothing. */
 static bool same_question(const uint8_t *a, const uint8_t *b, size_t len)
 {
@@ -282,4 +348,118 @@ size_t dns_reply_cut(uint8_t *msg, size_t question_len)
 	put16(msg + 2, get16(msg + 2) | FLAG_TC);
 	memset(msg + 6, 0, 6);
 	return DNS_HEADER + (get16(msg + 4) ? question_len : 0);
+}
+
+/* With the top bit set it is 0: RFC 2181, 8. */
+static uint32_t get_ttl(const uint8_t *p)
+{
+	uint32_t ttl = get32(p);
+
+	return ttl <= INT32_MAX ? ttl : 0;
+}
+
+/*
+ * For how long there is nothing, as the SOA says: for its own TTL, and no longer than the last
+ * number in it. false: it is broken.
+ */
+static bool read_soa(struct dns_records *ret, const uint8_t *msg, const struct record *soa,
+		     uint32_t ttl)
+{
+	size_t at = name_skip(msg, soa->end, soa->at + RECORD_FIXED);
+	uint32_t minimum;
+
+	at = at ? name_skip(msg, soa->end, at) : 0;
+	if (!at || at + 20 != soa->end)
+		return false;
+	minimum = get_ttl(msg + at + 16);
+	if (minimum > ttl)
+		minimum = ttl;
+	if (!ret->negative_known || minimum < ret->negative_ttl)
+		ret->negative_ttl = minimum;
+	ret->negative_known = true;
+	return true;
+}
+
+enum section { ANSWER, AUTHORITY, ADDITIONAL, N_SECTIONS };
+
+static bool read_reply_record(struct dns_records *ret, const uint8_t *msg, const struct record *rec,
+			      enum section section, uint16_t asked)
+{
+	uint32_t ttl = get_ttl(msg + rec->at + 4);
+
+	if (rec->type == DNS_OPT) {
+		if (ret->edns || section != ADDITIONAL || rec->at != rec->name + 1)
+			return false;
+		ret->edns = true;
+		ret->bare_len = rec->at + RECORD_FIXED;
+		ret->rcode |= (uint16_t)(msg[rec->at + 4] << 4);
+		return true;
+	}
+	if (ttl < ret->ttl)
+		ret->ttl = ttl;
+	ret->ttl_at[ret->n_ttls++] = (uint16_t)(rec->at + 4);
+	if (section == ANSWER && (rec->type == asked || asked == DNS_ANY))
+		ret->answered = true;
+	return section != AUTHORITY || rec->type != DNS_SOA || read_soa(ret, msg, rec, ttl);
+}
+
+int dns_read_reply(struct dns_records *ret, const uint8_t *msg, size_t len, size_t question_len)
+{
+	size_t at = DNS_HEADER + question_len;
+	uint16_t asked, last = 0;
+
+	if (len < at || len > DNS_TCP_MAX || get16(msg + 4) != 1)
+		return -EBADMSG;
+	asked = get16(msg + at - 4);
+	ret->rcode = get16(msg + 2) & FLAG_RCODE;
+	ret->truncated = get16(msg + 2) & FLAG_TC;
+	ret->answered = ret->negative_known = ret->edns = false;
+	ret->ttl = UINT32_MAX;
+	ret->negative_ttl = 0;
+	ret->n_ttls = ret->bare_len = 0;
+	for (enum section s = ANSWER; s < N_SECTIONS; s++) {
+		for (unsigned n = get16(msg + 6 + 2 * s); n; n--) {
+			struct record rec;
+
+			if (!record_read(&rec, msg, len, at) ||
+			    !read_reply_record(ret, msg, &rec, s, asked))
+				return -EBADMSG;
+			at = rec.end;
+			last = rec.type;
+		}
+	}
+	if (!ret->edns)
+		ret->bare_len = len;
+	else if (last != DNS_OPT)
+		ret->bare_len = 0;
+	return at == len ? 0 : -EBADMSG;
+}
+
+void dns_drop_options(uint8_t *msg, const struct dns_records *r)
+{
+	if (r->edns)
+		put16(msg + r->bare_len - 2, 0);
+}
+
+void dns_readdress(uint8_t *reply, const uint8_t *query, size_t question_len)
+{
+	uint16_t flags = get16(reply + 2) & (uint16_t) ~(FLAG_AA | FLAG_RD | FLAG_CD);
+
+	memcpy(reply, query, 2);
+	put16(reply + 2, flags | (get16(query + 2) & (FLAG_RD | FLAG_CD)));
+	memcpy(reply + DNS_HEADER, query + DNS_HEADER, question_len);
+}
+
+void dns_age(uint8_t *msg, size_t ttl_at, uint32_t seconds)
+{
+	put32(msg + ttl_at, get32(msg + ttl_at) - seconds);
+}
+
+void dns_question_lower(uint8_t *ret, const uint8_t *query, size_t question_len)
+{
+	const uint8_t *question = query + DNS_HEADER;
+
+	for (size_t i = 0; i < question_len - 4; i++)
+		ret[i] = lower(question[i]);
+	memcpy(ret + question_len - 4, question + question_len - 4, 4);
 }

@@ -1,411 +1,427 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * Queries for names that no network of the sandbox knows, on their way to the host's servers.
+ * Queries for names that no network of the sandbox knows: which servers are asked, and when.
  *
- * The servers are asked one after the other, in the order of the host's file: the next one when one
- * does not answer in time, cannot be reached, or says SERVFAIL or REFUSED. What the last one says
- * goes to the client whatever it is; if nobody says anything, we say SERVFAIL.
+ * A query becomes a lookup with one who waits, a forward; the same query from whoever may ask the
+ * same servers joins a lookup that is young. (So a crowd costs one question, and whoever wants to
+ * forge a reply cannot have many of the same question on their way.) The first server is asked, and
+ * if it does not answer in a few times its usual time, the next one as well, and so on: the first
+ * good reply goes to all who wait, whichever server it is from. SERVFAIL, REFUSED and failure to
+ * reach a server lead to the next one at once, and are the answer only when nobody else can have a
+ * better one. When all have been asked they are asked again each AGAIN_NS, since datagrams get
+ * lost; after TOTAL_NS the answer is SERVFAIL, in time for a client that gives up after 5 seconds.
  *
- * By UDP, every server has a few connected sockets, of which a query takes a random one and a
- * random id. A socket is opened for the first query and closed after the last, so that the source
- * port, which the kernel chooses, changes whenever there is a lull; and the number of descriptors
- * is bounded whatever the sandboxes do. Queries that came by TCP go on by TCP, each on a connection
- * of its own; their number is bounded by that of the clients, who have one on its way at a time.
+ * The order is that of the list, but a server that was silent twice in a row comes after the
+ * others until it answers again. A lookup that has been answered stays, with nobody waiting, until
+ * the servers that were asked in vain have answered too or are found to have been silent; and one
+ * that nobody waits for is made now and then to try a server that is thought to be bad. Each
+ * server has at most one such probe.
  *
- * A forward is in its sandbox's list and in the list by deadline; by UDP also in that of its
- * socket and in the table of ids. All have the same time to wait, so the list by deadline is in
- * order by appending.
+ * A lookup has one timer, for its next step, and is in the list of its set of servers, through
+ * which it is restarted when the servers change. Whatever is told to a client by TCP may lead to
+ * messages being taken, and so to the end of any other forward, lookup or set.
  */
 #include <errno.h>
-#include <limits.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/id.h"
-#include "base/str.h"
-#include "resolver/server.h"
+#include "resolver/upstream.h"
 
-#define WAIT_NS       (2 * NS_PER_S)
-#define IN_FLIGHT_MAX 256 /* per sandbox */
-#define DNS_PORT      53
-#define ID_TRIES      8
+#define TOTAL_NS      (4 * NS_PER_S)
+#define AGAIN_NS      NS_PER_S
+#define TCP_NS        (NS_PER_S / 2) /* before the next server is asked by TCP as well */
+#define JOIN_NS       NS_PER_S       /* an older lookup is not joined: its question may be lost */
+#define LINGER_NS     NS_PER_S       /* for an answer that nobody waits for */
+#define PROBE_NS      (2 * NS_PER_S) /* between two of the same server */
+#define IN_FLIGHT_MAX 1024           /* per sandbox */
+#define CACHE_BYTES   (512 * 1024)
 
-/* The query itself, after the length that TCP wants. */
-static uint8_t *query_of(struct forward *f)
+/* The set of servers that answers for the sandbox, or NULL. */
+static struct upstreams *set_of(const struct resolver *r, const struct sandbox *sb)
 {
-	return f->frame + 2;
+	if (sb->own && sb->own->n)
+		return sb->own;
+	return sb->view && sb->view->forward && r->host->n ? r->host : NULL;
 }
 
-void forward_init(struct resolver *r)
+/* ------------------------------------------------------------------------------- the cache */
+
+/* Where recursion is not desired, a reply is about what the server itself happens to know now. */
+bool forward_cached(struct resolver *r, struct sandbox *sb, const uint8_t *msg,
+		    const struct dns_query *q, uint8_t *buf, size_t max, size_t *ret_len)
 {
-	list_init(&r->forwards);
-	for (size_t i = 0; i < RESOLV_SERVERS_MAX; i++) {
-		for (size_t j = 0; j < UPSTREAM_SOCKETS; j++) {
-			r->upstreams[i].sockets[j].source.fd = -1;
-			list_init(&r->upstreams[i].sockets[j].forwards);
+	struct upstreams *set = set_of(r, sb);
+
+	if (!set || !q->recursion ||
+	    !cache_get(r->cache, set->scope, msg, q, r->now, buf, max, ret_len))
+		return false;
+	sb->count.cached++;
+	return true;
+}
+
+static void keep(struct resolver *r, struct lookup *l, const uint8_t *reply, size_t len)
+{
+	struct dns_query q;
+
+	if (dns_parse_query(&q, lookup_query(l), l->frame_len - 2) == DNS_NOERROR && q.recursion)
+		cache_put(r->cache, l->set->scope, lookup_query(l), &q, reply, len, r->now);
+}
+
+/* ------------------------------------------------------------------------------- lookups */
+
+static void lookup_due(struct resolver *r, struct timer *t);
+
+/* Into a set: all its servers are ahead of it, the good ones first. */
+static void enter_set(struct lookup *l, struct upstreams *set)
+{
+	size_t n = 0;
+
+	l->set = set;
+	list_append(&set->lookups, &l->by_set);
+	for (int bad = 0; bad < 2; bad++) {
+		for (size_t i = 0; i < set->n; i++) {
+			if (upstream_is_bad(&set->servers[i]) == bad)
+				l->order[n++] = (uint8_t)i;
 		}
 	}
+	l->n_asked = 0;
 }
 
-/* ------------------------------------------------------------------------------- life and death */
-
-/* Away from the server it is with, if any. */
-static void detach(struct resolver *r, struct forward *f)
+static struct lookup *lookup_new(struct resolver *r, struct upstreams *set, bool tcp,
+				 const struct dns_query *q, const uint8_t *msg, size_t len)
 {
-	if (f->socket) {
-		table_del(&r->forward_ids, &f->by_id);
-		list_del(&f->by_socket);
-		if (list_empty(&f->socket->forwards))
-			source_close(r, &f->socket->source);
-		f->socket = NULL;
+	struct lookup *l = calloc(1, sizeof(*l) + 2 + len);
+
+	if (!l)
+		return NULL;
+	list_init(&l->by_set);
+	list_init(&l->waiters);
+	l->timer.due = lookup_due;
+	l->started = r->now;
+	l->tcp = tcp;
+	l->size = q->size;
+	l->question_len = q->question_len;
+	l->frame_len = 2 + len;
+	dns_set_id(l->frame, (uint16_t)len);
+	memcpy(lookup_query(l), msg, len);
+	enter_set(l, set);
+	return l;
+}
+
+static void lookup_free(struct resolver *r, struct lookup *l)
+{
+	for (size_t i = 0; i < RESOLV_SERVERS_MAX; i++)
+		ask_stop(r, &l->asks[i]);
+	timer_stop(&r->wheel, &l->timer);
+	table_del(&r->lookups, &l->by_query);
+	list_del(&l->by_set);
+	free(l);
+}
+
+static bool on_its_way(const struct lookup *l)
+{
+	for (size_t i = 0; i < RESOLV_SERVERS_MAX; i++) {
+		if (l->asks[i].upstream)
+			return true;
 	}
-	source_close(r, &f->source);
-	free(f->reply);
-	f->reply = NULL;
-	f->sent = f->got = 0;
+	return false;
 }
 
-static void forward_end(struct resolver *r, struct forward *f)
+/* All but the id, which is the first two bytes. */
+static uint32_t query_hash(const struct upstreams *set, bool tcp, const uint8_t *msg, size_t len)
 {
-	detach(r, f);
-	list_del(&f->by_deadline);
+	uint32_t h = hash_bytes(HASH_START, &set, sizeof(set));
+
+	return hash_bytes(hash_byte(h, tcp), msg + 2, len - 2);
+}
+
+/* One to join: as it is the same to the last byte, so is the reply. */
+static struct lookup *lookup_find(struct resolver *r, const struct upstreams *set, bool tcp,
+				  const uint8_t *msg, size_t len)
+{
+	struct table_node *t = table_first(&r->lookups, query_hash(set, tcp, msg, len));
+
+	for (; t; t = table_next(t)) {
+		struct lookup *l = container_of(t, struct lookup, by_query);
+
+		if (l->set == set && l->tcp == tcp && l->frame_len == 2 + len &&
+		    r->now - l->started < JOIN_NS &&
+		    memcmp(lookup_query(l) + 2, msg + 2, len - 2) == 0)
+			return l;
+	}
+	return NULL;
+}
+
+/* ------------------------------------------------------------------------------- who waits */
+
+static void forward_end(struct forward *f)
+{
+	list_del(&f->by_lookup);
 	list_del(&f->by_sandbox);
 	f->sandbox->n_forwards--;
-	source_bury(r, &f->source);
+	free(f);
 }
 
-/* The reply to whoever asked, and the end of the forward, which may be what holds the reply. */
-static void deliver(struct resolver *r, struct forward *f, uint8_t *msg, size_t len)
+/* The end of the forward. By TCP this may be the end of any other as well. */
+static void reply_to(struct resolver *r, struct forward *f, uint8_t *msg, size_t len, bool good)
 {
-	uint8_t *reply = take_ptr(f->reply);
+	struct sandbox *sb = f->sandbox;
+	struct forward was = *f;
 
-	dns_set_id(msg, f->client_id);
-	forward_end(r, f);
-	if (f->client) {
-		client_forwarded(r, f->client, msg, len);
-	} else if (f->sandbox->udp.fd >= 0) {
-		if (len > f->size)
-			len = dns_reply_cut(msg, f->question_len);
+	sb->count.failed += !good;
+	forward_end(f);
+	dns_set_id(msg, was.client_id);
+	if (was.client) {
+		client_forwarded(r, was.client, msg, len);
+	} else if (sb->udp.fd >= 0) {
 		/* As with any datagram, nobody is told if it is lost. */
-		sendto(f->sandbox->udp.fd, msg, len, MSG_DONTWAIT | MSG_NOSIGNAL, &f->peer.sa,
-		       f->peer_len);
+		sendto(sb->udp.fd, msg, len, MSG_DONTWAIT | MSG_NOSIGNAL, &was.peer.sa,
+		       was.peer_len);
+		journal_done(&sb->journal, was.number);
+		journal_clear(&sb->journal, sb->udp.fd);
 	}
-	free(reply);
 }
 
-static void fail(struct resolver *r, struct forward *f)
+/* Nobody is to wait for it any more; it stays as the probe of servers that have none. */
+static void make_probe(struct resolver *r, struct lookup *l)
+{
+	l->over = true;
+	table_del(&r->lookups, &l->by_query);
+	for (size_t i = 0; i < RESOLV_SERVERS_MAX; i++) {
+		struct ask *a = &l->asks[i];
+
+		if (!a->upstream)
+			continue;
+		if (l->tcp || a->upstream->probe)
+			ask_stop(r, a);
+		else
+			a->upstream->probe = a;
+	}
+	timer_set(&r->wheel, &l->timer, r->now + LINGER_NS);
+}
+
+/*
+ * To all who wait. By UDP nothing else can end meanwhile, and the lookup may go on as a probe; by
+ * TCP it is out of everybody's reach before the first reply is sent.
+ */
+static void deliver(struct resolver *r, struct lookup *l, uint8_t *msg, size_t len, bool good)
+{
+	bool probe;
+
+	if (!l->tcp && len > l->size)
+		len = dns_reply_cut(msg, l->question_len);
+	make_probe(r, l);
+	probe = on_its_way(l);
+	if (!probe) {
+		timer_stop(&r->wheel, &l->timer);
+		list_del(&l->by_set);
+	}
+	while (!list_empty(&l->waiters))
+		reply_to(r, container_of(l->waiters.next, struct forward, by_lookup), msg, len,
+			 good);
+	if (!probe)
+		lookup_free(r, l);
+}
+
+static void fail(struct resolver *r, struct lookup *l)
 {
 	uint8_t buf[DNS_UDP_MIN];
 	struct dns_query q;
 
-	dns_parse_query(&q, query_of(f), f->frame_len - 2);
-	deliver(r, f, buf, dns_reply_empty(buf, query_of(f), &q, DNS_SERVFAIL));
+	dns_parse_query(&q, lookup_query(l), l->frame_len - 2);
+	deliver(r, l, buf, dns_reply_empty(buf, lookup_query(l), &q, DNS_SERVFAIL), false);
 }
 
-static int try_servers(struct resolver *r, struct forward *f);
+/* ------------------------------------------------------------------------------- steps */
 
-static void try_next(struct resolver *r, struct forward *f)
+/* When it is to be thought of again, after the server was asked. */
+static void set_timer(struct resolver *r, struct lookup *l, const struct upstream *u)
 {
-	detach(r, f);
-	list_del(&f->by_deadline);
-	f->server++;
-	if (try_servers(r, f) < 0)
-		fail(r, f);
-}
+	uint64_t end = l->started + TOTAL_NS, at;
 
-/* The server asked has replied. */
-static void answered(struct resolver *r, struct forward *f, uint8_t *msg, size_t len, int rcode)
-{
-	if ((rcode == DNS_SERVFAIL || rcode == DNS_REFUSED) && f->server + 1 < r->n_upstreams)
-		try_next(r, f);
+	if (l->n_asked < l->set->n)
+		at = r->now + (l->tcp ? TCP_NS : upstream_patience(u));
 	else
-		deliver(r, f, msg, len);
+		at = l->tcp ? end : r->now + AGAIN_NS;
+	timer_set(&r->wheel, &l->timer, at < end ? at : end);
 }
 
-/* ------------------------------------------------------------------------------- servers */
-
-static socklen_t server_address(const struct resolv_server *server, union peer *ret)
+/* The next server that it can be put to. Negative: there is none. */
+static int ask_next(struct resolver *r, struct lookup *l)
 {
-	long scope = 0;
+	while (l->set && l->n_asked < l->set->n) {
+		unsigned i = l->n_asked++;
+		struct upstream *u = &l->set->servers[l->order[i]];
 
-	*ret = (union peer){ 0 };
-	if (server->ip.family == AF_INET) {
-		ret->in4.sin_family = AF_INET;
-		ret->in4.sin_port = htons(DNS_PORT);
-		memcpy(&ret->in4.sin_addr, server->ip.b, 4);
-		return sizeof(ret->in4);
-	}
-	ret->in6.sin6_family = AF_INET6;
-	ret->in6.sin6_port = htons(DNS_PORT);
-	memcpy(&ret->in6.sin6_addr, server->ip.b, 16);
-	if (server->scope[0] && str_to_long(server->scope, 0, INT_MAX, &scope) < 0)
-		scope = (long)if_nametoindex(server->scope);
-	ret->in6.sin6_scope_id = (uint32_t)scope;
-	return sizeof(ret->in6);
-}
-
-/* A socket on its way to the server, or a negative errno. */
-static int server_connect(const struct resolv_server *server, int type)
-{
-	union peer to;
-	socklen_t len = server_address(server, &to);
-	_close_ int fd = socket(to.sa.sa_family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0 || (connect(fd, &to.sa, len) < 0 && errno != EINPROGRESS))
-		return -errno;
-	return take_fd(&fd);
-}
-
-static bool same_servers(const struct resolver *r, const struct resolv_server *servers, size_t n)
-{
-	if (n != r->n_upstreams)
-		return false;
-	for (size_t i = 0; i < n; i++) {
-		if (!ip_eq(&servers[i].ip, &r->upstreams[i].server.ip) ||
-		    !streq(servers[i].scope, r->upstreams[i].server.scope))
-			return false;
-	}
-	return true;
-}
-
-/* What is on its way begins again: it is let expire, with the first server as the next one. */
-void forward_set_servers(struct resolver *r, const char *resolv_conf)
-{
-	struct resolv_server servers[RESOLV_SERVERS_MAX];
-	size_t n = resolv_conf_servers(resolv_conf, servers);
-	struct forward *f;
-
-	if (same_servers(r, servers, n))
-		return;
-	list_for_each (f, &r->forwards, by_deadline) {
-		detach(r, f);
-		f->deadline = 0;
-		f->server = UINT_MAX;
-	}
-	for (size_t i = 0; i < n; i++)
-		r->upstreams[i].server = servers[i];
-	r->n_upstreams = (unsigned)n;
-}
-
-/* ------------------------------------------------------------------------------- by UDP */
-
-static uint32_t id_hash(const struct upstream_socket *socket, uint16_t id)
-{
-	return hash_bytes(hash_bytes(HASH_START, &socket, sizeof(socket)), &id, sizeof(id));
-}
-
-static struct forward *find_id(const struct resolver *r, const struct upstream_socket *socket,
-			       uint16_t id)
-{
-	struct table_node *t = table_first(&r->forward_ids, id_hash(socket, id));
-
-	for (; t; t = table_next(t)) {
-		struct forward *f = container_of(t, struct forward, by_id);
-
-		if (f->socket == socket && dns_id(query_of(f)) == id)
-			return f;
-	}
-	return NULL;
-}
-
-/*
- * The server cannot be reached: so says an ICMP message, which does not name the query. Those of
- * the socket go on to the next server.
- */
-static void socket_failed(struct resolver *r, struct upstream_socket *socket)
-{
-	while (!list_empty(&socket->forwards))
-		try_next(r, container_of(socket->forwards.next, struct forward, by_socket));
-}
-
-static void upstream_ready(struct resolver *r, struct source *s, uint32_t events)
-{
-	struct upstream_socket *socket = container_of(s, struct upstream_socket, source);
-
-	for (unsigned i = 0; i < BATCH && s->fd >= 0; i++) {
-		ssize_t n = recv(s->fd, r->large, sizeof(r->large), MSG_DONTWAIT);
-		struct forward *f;
-		int rcode;
-
-		if (n < 0) {
-			if (errno != EAGAIN && errno != EINTR)
-				socket_failed(r, socket);
-			return;
+		if (ask_start(r, &l->asks[i], l, u) == 0) {
+			set_timer(r, l, u);
+			return 0;
 		}
-		f = n >= DNS_HEADER ? find_id(r, socket, dns_id(r->large)) : NULL;
-		if (!f)
-			continue;
-		rcode = dns_check_reply(r->large, (size_t)n, query_of(f), f->question_len);
-		if (rcode >= 0)
-			answered(r, f, r->large, (size_t)n, rcode);
-	}
-}
-
-/* A socket and an id that nothing is on its way with. NULL: none was found in a few tries. */
-static struct upstream_socket *choose(struct resolver *r, struct upstream *u, uint16_t *ret_id)
-{
-	for (unsigned i = 0; i < ID_TRIES; i++) {
-		struct upstream_socket *socket;
-		uint16_t random[2];
-
-		id_random(random, sizeof(random));
-		socket = &u->sockets[random[0] % UPSTREAM_SOCKETS];
-		if (find_id(r, socket, random[1]))
-			continue;
-		*ret_id = random[1];
-		return socket;
-	}
-	return NULL;
-}
-
-static int send_udp(struct resolver *r, struct forward *f, struct upstream *u)
-{
-	struct upstream_socket *socket;
-	uint16_t id;
-	int err;
-
-	socket = choose(r, u, &id);
-	if (!socket)
-		return -EBUSY;
-	if (socket->source.fd < 0) {
-		int fd = server_connect(&u->server, SOCK_DGRAM);
-
-		err = fd < 0 ? fd : source_open(r, &socket->source, fd, EPOLLIN, upstream_ready);
-		if (err < 0)
-			return err;
-	}
-	dns_set_id(query_of(f), id);
-	f->socket = socket;
-	list_append(&socket->forwards, &f->by_socket);
-	table_add(&r->forward_ids, &f->by_id, id_hash(socket, id));
-	if (send(socket->source.fd, query_of(f), f->frame_len - 2, MSG_DONTWAIT | MSG_NOSIGNAL) >=
-	    0)
-		return 0;
-	err = errno;
-	detach(r, f);
-	return -err;
-}
-
-/* ------------------------------------------------------------------------------- by TCP */
-
-/* Some of the query. 0: go on when there is room; negative: broken. */
-static int send_some(struct resolver *r, struct forward *f)
-{
-	ssize_t n = send(f->source.fd, f->frame + f->sent, f->frame_len - f->sent,
-			 MSG_DONTWAIT | MSG_NOSIGNAL);
-
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	f->sent += (size_t)n;
-	if (f->sent == f->frame_len)
-		source_wait_for(r, &f->source, EPOLLIN);
-	return 0;
-}
-
-/* Some of the reply: its length, then itself. 1: complete; 0: go on later; negative: broken. */
-static int receive_some(struct forward *f)
-{
-	size_t head = sizeof(f->length);
-	ssize_t n;
-
-	if (f->got < head)
-		n = recv(f->source.fd, f->length + f->got, head - f->got, MSG_DONTWAIT);
-	else
-		n = recv(f->source.fd, f->reply + f->got - head, f->reply_len + head - f->got,
-			 MSG_DONTWAIT);
-	if (n < 0)
-		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
-	if (n == 0)
-		return -ECONNRESET;
-	f->got += (size_t)n;
-	if (f->got == head) {
-		f->reply_len = (size_t)(f->length[0] << 8 | f->length[1]);
-		if (f->reply_len < DNS_HEADER)
-			return -EBADMSG;
-		f->reply = malloc(f->reply_len);
-		if (!f->reply)
-			return -ENOMEM;
-	}
-	return f->got >= head && f->got == head + f->reply_len;
-}
-
-static void connection_ready(struct resolver *r, struct source *s, uint32_t events)
-{
-	struct forward *f = container_of(s, struct forward, source);
-	int rc = f->sent < f->frame_len ? send_some(r, f) : receive_some(f);
-
-	if (rc > 0)
-		rc = dns_check_reply(f->reply, f->reply_len, query_of(f), f->question_len);
-	else if (rc == 0)
-		return;
-	if (rc < 0)
-		try_next(r, f);
-	else
-		answered(r, f, f->reply, f->reply_len, rc);
-}
-
-static int send_tcp(struct resolver *r, struct forward *f, struct upstream *u)
-{
-	uint16_t id;
-	int fd = server_connect(&u->server, SOCK_STREAM);
-
-	if (fd < 0)
-		return fd;
-	id_random(&id, sizeof(id));
-	dns_set_id(query_of(f), id);
-	return source_open(r, &f->source, fd, EPOLLOUT, connection_ready);
-}
-
-/* ------------------------------------------------------------------------------- one and all */
-
-/* From f->server on: the first that it can be sent to. Negative: there is none. */
-static int try_servers(struct resolver *r, struct forward *f)
-{
-	for (; f->server < r->n_upstreams; f->server++) {
-		struct upstream *u = &r->upstreams[f->server];
-
-		if ((f->client ? send_tcp(r, f, u) : send_udp(r, f, u)) < 0)
-			continue;
-		f->deadline = r->now + WAIT_NS;
-		list_append(&r->forwards, &f->by_deadline);
-		return 0;
 	}
 	return -EHOSTUNREACH;
 }
 
-int forward_start(struct resolver *r, struct sandbox *sb, struct client *client,
-		  const union peer *peer, socklen_t peer_len, const struct dns_query *q,
-		  const uint8_t *msg, size_t len, struct forward **ret)
+/* One that was asked will not help, for which msg is the reason, or NULL. */
+static void do_without(struct resolver *r, struct lookup *l, uint8_t *msg, size_t len)
 {
-	struct forward *f;
+	if (l->over) {
+		if (!on_its_way(l))
+			lookup_free(r, l);
+	} else if (ask_next(r, l) < 0 && !on_its_way(l)) {
+		if (msg)
+			deliver(r, l, msg, len, false);
+		else
+			fail(r, l);
+	}
+}
 
-	if (sb->n_forwards >= IN_FLIGHT_MAX)
-		return -EBUSY;
-	f = calloc(1, sizeof(*f) + 2 + len);
+void lookup_replied(struct resolver *r, struct ask *a, uint8_t *msg, size_t len, int rcode)
+{
+	struct lookup *l = a->lookup;
+
+	upstream_answered(r, a);
+	ask_stop(r, a);
+	if (l->over || rcode == DNS_SERVFAIL || rcode == DNS_REFUSED) {
+		do_without(r, l, msg, len);
+	} else {
+		keep(r, l, msg, len);
+		deliver(r, l, msg, len, true);
+	}
+}
+
+void lookup_failed(struct resolver *r, struct ask *a)
+{
+	struct lookup *l = a->lookup;
+
+	upstream_missed(a);
+	ask_stop(r, a);
+	do_without(r, l, NULL, 0);
+}
+
+/* Its time is over: those that are still being asked were silent. */
+static void time_out(struct resolver *r, struct lookup *l)
+{
+	for (size_t i = 0; i < RESOLV_SERVERS_MAX; i++) {
+		if (!l->asks[i].upstream)
+			continue;
+		upstream_missed(&l->asks[i]);
+		ask_stop(r, &l->asks[i]);
+	}
+	if (l->over)
+		lookup_free(r, l);
+	else
+		fail(r, l);
+}
+
+static void lookup_due(struct resolver *r, struct timer *t)
+{
+	struct lookup *l = container_of(t, struct lookup, timer);
+
+	if (l->over || r->now - l->started >= TOTAL_NS) {
+		time_out(r, l);
+	} else if (ask_next(r, l) < 0) {
+		if (!on_its_way(l)) {
+			fail(r, l);
+			return;
+		}
+		for (size_t i = 0; i < RESOLV_SERVERS_MAX; i++)
+			ask_again(r, &l->asks[i]);
+		set_timer(r, l, NULL);
+	}
+}
+
+/* The same question to servers thought to be bad, for nobody but to see whether they answer. */
+static void probe_bad(struct resolver *r, const struct lookup *l, const struct dns_query *q)
+{
+	for (size_t i = 0; i < l->set->n; i++) {
+		struct upstream *u = &l->set->servers[i];
+		struct lookup *probe;
+
+		if (!upstream_is_bad(u) || u->probe || u->probe_at > r->now || i == l->order[0])
+			continue;
+		u->probe_at = r->now + PROBE_NS;
+		probe = lookup_new(r, l->set, false, q, l->frame + 2, l->frame_len - 2);
+		if (!probe)
+			return;
+		if (ask_start(r, &probe->asks[0], probe, u) == 0)
+			make_probe(r, probe);
+		else
+			lookup_free(r, probe);
+	}
+}
+
+/* ------------------------------------------------------------------------------- from outside */
+
+/* A lookup of this query that is on its way, or NULL and why there is none. */
+static struct lookup *lookup_get(struct resolver *r, struct upstreams *set, bool tcp,
+				 const struct dns_query *q, const uint8_t *msg, size_t len,
+				 int *ret_err)
+{
+	struct lookup *l = lookup_find(r, set, tcp, msg, len);
+
+	if (l)
+		return l;
+	l = lookup_new(r, set, tcp, q, msg, len);
+	*ret_err = l ? ask_next(r, l) : -ENOMEM;
+	if (*ret_err < 0) {
+		if (l)
+			lookup_free(r, l);
+		return NULL;
+	}
+	table_add(&r->lookups, &l->by_query, query_hash(set, tcp, msg, len));
+	if (!tcp)
+		probe_bad(r, l, q);
+	return l;
+}
+
+static int start(struct resolver *r, struct sandbox *sb, bool tcp, const struct dns_query *q,
+		 const uint8_t *msg, size_t len, struct forward **ret)
+{
+	struct upstreams *set = set_of(r, sb);
+	struct forward *f;
+	int err;
+
+	if (!set)
+		return -EHOSTUNREACH;
+	f = calloc(1, sizeof(*f));
 	if (!f)
 		return -ENOMEM;
-	f->source.fd = -1;
-	list_init(&f->by_deadline);
-	list_init(&f->by_socket);
+	f->lookup = lookup_get(r, set, tcp, q, msg, len, &err);
+	if (!f->lookup) {
+		free(f);
+		return err;
+	}
+	list_append(&f->lookup->waiters, &f->by_lookup);
+	list_append(&sb->forwards, &f->by_sandbox);
+	sb->n_forwards++;
 	f->sandbox = sb;
+	f->client_id = dns_id(msg);
+	*ret = f;
+	return 0;
+}
+
+int forward_start(struct resolver *r, struct sandbox *sb, struct client *client,
+		  const union peer *peer, socklen_t peer_len, uint32_t number,
+		  const struct dns_query *q, const uint8_t *msg, size_t len, struct forward **ret)
+{
+	struct forward *f;
+	int err;
+
+	if (sb->n_forwards >= IN_FLIGHT_MAX) {
+		sb->count.refused++;
+		return -EBUSY;
+	}
+	err = start(r, sb, client, q, msg, len, &f);
+	if (err < 0) {
+		sb->count.failed++;
+		return err;
+	}
+	sb->count.forwarded++;
 	f->client = client;
 	if (!client)
 		f->peer = *peer;
 	f->peer_len = peer_len;
-	f->client_id = dns_id(msg);
-	f->size = q->size;
-	f->question_len = q->question_len;
-	f->frame_len = 2 + len;
-	dns_set_id(f->frame, (uint16_t)len);
-	memcpy(query_of(f), msg, len);
-	if (try_servers(r, f) < 0) {
-		free(f);
-		return -EHOSTUNREACH;
-	}
-	list_append(&sb->forwards, &f->by_sandbox);
-	sb->n_forwards++;
+	f->number = number;
 	if (ret)
 		*ret = f;
 	return 0;
@@ -413,24 +429,120 @@ int forward_start(struct resolver *r, struct sandbox *sb, struct client *client,
 
 void forward_cancel(struct resolver *r, struct forward *f)
 {
-	if (f)
-		forward_end(r, f);
+	struct lookup *l;
+
+	if (!f)
+		return;
+	l = f->lookup;
+	forward_end(f);
+	/* One that is over is being delivered. */
+	if (list_empty(&l->waiters) && !l->over)
+		lookup_free(r, l);
+}
+
+/* ------------------------------------------------------------------------------- other servers */
+
+/* What is on its way through the set, and what it was put to forgotten. */
+static void take_lookups(struct resolver *r, struct upstreams *set, struct list *ret)
+{
+	while (!list_empty(&set->lookups)) {
+		struct lookup *l = container_of(set->lookups.next, struct lookup, by_set);
+
+		if (l->over) {
+			lookup_free(r, l);
+			continue;
+		}
+		for (size_t i = 0; i < RESOLV_SERVERS_MAX; i++)
+			ask_stop(r, &l->asks[i]);
+		table_del(&r->lookups, &l->by_query);
+		list_del(&l->by_set);
+		list_append(ret, &l->by_set);
+	}
+}
+
+/*
+ * Lookups begin again with this set; NULL: with nobody to ask, so they fail. But only when their
+ * timers are due: this may be part of taking messages, and no time to tell clients anything.
+ */
+static void restart(struct resolver *r, struct list *lookups, struct upstreams *set)
+{
+	while (!list_empty(lookups)) {
+		struct lookup *l = container_of(lookups->next, struct lookup, by_set);
+
+		list_del(&l->by_set);
+		l->set = NULL;
+		if (set)
+			enter_set(l, set);
+		timer_set(&r->wheel, &l->timer, r->now);
+	}
+}
+
+void forward_set_servers(struct resolver *r, const char *resolv_conf)
+{
+	struct resolv_server servers[RESOLV_SERVERS_MAX];
+	size_t n = resolv_conf_servers(resolv_conf, servers);
+	struct list moving;
+
+	if (upstreams_are(r->host, servers, n))
+		return;
+	list_init(&moving);
+	take_lookups(r, r->host, &moving);
+	upstreams_set(r, r->host, servers, n);
+	cache_drop_scope(r->cache, r->host->scope);
+	restart(r, &moving, n ? r->host : NULL);
+}
+
+void forward_set_own(struct resolver *r, struct sandbox *sb, struct upstreams *set)
+{
+	struct upstreams *old = sb->own;
+	struct list moving;
+
+	if (set && old && upstreams_are_same(old, set)) {
+		free(set);
+		return;
+	}
+	sb->own = set;
+	if (set)
+		set->scope = ++r->scopes;
+	if (!old)
+		return;
+	list_init(&moving);
+	take_lookups(r, old, &moving);
+	cache_drop_scope(r->cache, old->scope);
+	upstreams_free(r, old);
+	restart(r, &moving, set_of(r, sb));
 }
 
 void forward_expire(struct resolver *r)
 {
-	while (!list_empty(&r->forwards)) {
-		struct forward *f = container_of(r->forwards.next, struct forward, by_deadline);
-
-		if (f->deadline > r->now)
-			return;
-		try_next(r, f);
-	}
+	wheel_turn(r, &r->wheel, r->now);
 }
 
 uint64_t forward_deadline(const struct resolver *r)
 {
-	if (list_empty(&r->forwards))
-		return UINT64_MAX;
-	return container_of(r->forwards.next, struct forward, by_deadline)->deadline;
+	return wheel_next(&r->wheel);
+}
+
+int forward_init(struct resolver *r)
+{
+	wheel_init(&r->wheel);
+	r->cache = cache_new(CACHE_BYTES);
+	r->host = upstreams_new(NULL, 0, NULL);
+	if (!r->cache || !r->host || table_init(&r->asks) < 0 || table_init(&r->lookups) < 0)
+		return -ENOMEM;
+	return 0;
+}
+
+void forward_destroy(struct resolver *r)
+{
+	struct list nobody = LIST_INIT(nobody);
+
+	if (r->host) {
+		take_lookups(r, r->host, &nobody);
+		upstreams_set(r, r->host, NULL, 0);
+		free(take_ptr(r->host));
+	}
+	cache_free(take_ptr(r->cache));
+	table_free(&r->asks);
+	table_free(&r->lookups);
 }

@@ -12,9 +12,12 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include <jansson.h>
+
 struct zone_endpoint;
 struct zone_view;
 struct sandbox;
+struct upstreams;
 
 enum message_kind {
 	MESSAGE_PUT_ENDPOINT,
@@ -22,6 +25,7 @@ enum message_kind {
 	MESSAGE_SET_VIEW,
 	MESSAGE_SET_SOCKETS,
 	MESSAGE_DROP_SANDBOX,
+	MESSAGE_DESCRIBE,
 };
 
 struct message {
@@ -30,9 +34,12 @@ struct message {
 	struct zone_endpoint *endpoint;
 	struct sandbox *sandbox; /* a candidate, with its id; used if the id is not known yet */
 	struct zone_view *view;
+	struct upstreams *own; /* the sandbox's servers */
 	int udp, tcp;
-	sem_t *done; /* if set: posted when the message was handled, and the message is not freed */
-	const char *id; /* of what is dropped: in text, or (with done) the sender's */
+	json_t **description; /* what was asked for, a new reference, or NULL */
+	bool waited_for;      /* then done is posted when it was handled, and it is not freed */
+	sem_t done;
+	const char *id; /* of what is dropped or described: in text, or (waited for) the sender's */
 	char text[];
 };
 

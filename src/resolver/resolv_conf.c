@@ -59,6 +59,18 @@ bool resolv_conf_next(const char **pos, struct text *ret_keyword, struct text *r
 	return false;
 }
 
+/* "::ffff:127.0.0.1" is 127.0.0.1, and to be told as such. */
+static void unmap(struct cnm_ip *ip)
+{
+	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
+	struct cnm_ip ip4 = { .family = AF_INET };
+
+	if (ip->family != AF_INET6 || memcmp(ip->b, prefix, sizeof(prefix)) != 0)
+		return;
+	memcpy(ip4.b, ip->b + sizeof(prefix), 4);
+	*ip = ip4;
+}
+
 int resolv_server_parse(struct resolv_server *ret, struct text word)
 {
 	struct resolv_server server = { 0 };
@@ -66,28 +78,36 @@ int resolv_server_parse(struct resolv_server *ret, struct text word)
 	size_t n = percent ? (size_t)(percent - word.s) : word.n;
 	char ip[IP_STR];
 
-	if (n >= sizeof(ip) || (percent && word.n - n - 1 >= sizeof(server.scope)))
+	if (n >= sizeof(ip) ||
+	    (percent && (n + 1 == word.n || word.n - n - 1 >= sizeof(server.scope))))
 		return -EINVAL;
 	memcpy(ip, word.s, n);
 	ip[n] = '\0';
 	if (percent)
 		memcpy(server.scope, percent + 1, word.n - n - 1);
-	if (ip_parse(&server.ip, ip) < 0)
+	if (ip_parse(&server.ip, ip) < 0 || (percent && server.ip.family != AF_INET6))
 		return -EINVAL;
+	unmap(&server.ip);
 	*ret = server;
 	return 0;
 }
 
-size_t resolv_conf_servers(const char *text, struct resolv_server ret[static RESOLV_SERVERS_MAX])
+bool resolv_server_is_ours(const struct resolv_server *server)
 {
 	static const struct cnm_ip ours = { .family = AF_INET, .b = { 127, 0, 0, 11 } };
+
+	return ip_eq(&server->ip, &ours);
+}
+
+size_t resolv_conf_servers(const char *text, struct resolv_server ret[static RESOLV_SERVERS_MAX])
+{
 	struct text keyword, rest, word;
 	size_t n = 0;
 
 	while (n < RESOLV_SERVERS_MAX && resolv_conf_next(&text, &keyword, &rest)) {
 		if (!text_is(keyword, "nameserver") || !text_next_word(&rest, &word))
 			continue;
-		if (resolv_server_parse(&ret[n], word) == 0 && !ip_eq(&ret[n].ip, &ours))
+		if (resolv_server_parse(&ret[n], word) == 0 && !resolv_server_is_ours(&ret[n]))
 			n++;
 	}
 	return n;

@@ -34,6 +34,8 @@ struct resolv_server {
 
 /* "10.0.0.1", "fe80::1%eth0". 0 or -EINVAL. */
 int resolv_server_parse(struct resolv_server *ret, struct text word);
+/* Is it the address at which we answer ourselves? Whoever asks there asks us again. */
+bool resolv_server_is_ours(const struct resolv_server *server);
 
 #define RESOLV_SERVERS_MAX 3 /* as resolv.conf(5) has it */
 

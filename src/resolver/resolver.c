@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "resolver/server.h"
+#include "resolver/upstream.h"
 
 /* The deepest call holds the endpoints found for a name (answer.c), 32 KiB. */
 #define STACK_SIZE (256 * 1024)
@@ -125,12 +126,19 @@ int resolver_set_sandbox(struct resolver *r, const struct resolver_sandbox *sand
 {
 	_free_ struct message *m = message_new(MESSAGE_SET_VIEW);
 	_free_ struct sandbox *candidate = sandbox_candidate(sandbox->id);
+	_free_ struct upstreams *own = NULL;
 
 	if (!m || !candidate)
 		return -ENOMEM;
+	if (sandbox->n_servers) {
+		own = upstreams_new(sandbox->servers, sandbox->n_servers, sandbox->netns);
+		if (!own)
+			return -ENOMEM;
+	}
 	m->view = zone_view_new(sandbox);
 	if (!m->view)
 		return -ENOMEM;
+	m->own = take_ptr(own);
 	m->sandbox = take_ptr(candidate);
 	send_message(r, take_ptr(m), false);
 	return 0;
@@ -158,6 +166,17 @@ int resolver_set_sockets(struct resolver *r, const char *sandbox_id, int udp, in
 	return 0;
 }
 
+/* Sends a message that lives with the caller, until it has been handled. */
+static void send_and_wait(struct resolver *r, struct message *m)
+{
+	m->waited_for = true;
+	sem_init(&m->done, 0, 0);
+	send_message(r, m, true);
+	while (sem_wait(&m->done) < 0 && errno == EINTR)
+		;
+	sem_destroy(&m->done);
+}
+
 /*
  * Dropping cannot fail: when there is no memory for the message, it lives here until it has been
  * handled.
@@ -167,7 +186,6 @@ static void drop(struct resolver *r, enum message_kind kind, const char *id)
 	size_t size = strlen(id) + 1;
 	struct message *m = calloc(1, sizeof(*m) + size);
 	struct message here = { .kind = kind, .id = id };
-	sem_t done;
 
 	if (m) {
 		m->kind = kind;
@@ -175,12 +193,7 @@ static void drop(struct resolver *r, enum message_kind kind, const char *id)
 		send_message(r, m, kind == MESSAGE_DROP_SANDBOX);
 		return;
 	}
-	sem_init(&done, 0, 0);
-	here.done = &done;
-	send_message(r, &here, true);
-	while (sem_wait(&done) < 0 && errno == EINTR)
-		;
-	sem_destroy(&done);
+	send_and_wait(r, &here);
 }
 
 void resolver_drop_names(struct resolver *r, const char *endpoint_id)
@@ -191,4 +204,13 @@ void resolver_drop_names(struct resolver *r, const char *endpoint_id)
 void resolver_drop_sandbox(struct resolver *r, const char *sandbox_id)
 {
 	drop(r, MESSAGE_DROP_SANDBOX, sandbox_id);
+}
+
+json_t *resolver_describe(struct resolver *r, const char *sandbox_id)
+{
+	json_t *ret = NULL;
+	struct message here = { .kind = MESSAGE_DESCRIBE, .id = sandbox_id, .description = &ret };
+
+	send_and_wait(r, &here);
+	return ret;
 }

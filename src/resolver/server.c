@@ -69,7 +69,8 @@ static void free_buried(struct resolver *r)
 
 /* ------------------------------------------------------------------------------- answers by UDP */
 
-static void batch_prepare(struct batch *b)
+/* What an entry points to stays with it when the journal moves it. */
+static void batch_init(struct batch *b)
 {
 	for (size_t i = 0; i < BATCH; i++) {
 		b->in_iov[i] = (struct iovec){ b->query[i], sizeof(b->query[i]) };
@@ -77,35 +78,67 @@ static void batch_prepare(struct batch *b)
 						    .msg_namelen = sizeof(b->peer[i]),
 						    .msg_iov = &b->in_iov[i],
 						    .msg_iovlen = 1 };
+		b->out_iov[i].iov_base = b->reply[i];
+		b->out[i].msg_hdr = (struct msghdr){ .msg_iov = &b->out_iov[i], .msg_iovlen = 1 };
 	}
 }
 
-/* The i-th query. Its reply, if there is one at once, becomes the n-th; returns the new n. */
-static unsigned batch_answer(struct resolver *r, struct sandbox *sb, unsigned i, unsigned n)
+static size_t udp_room(const struct dns_query *q)
+{
+	return q->size < DNS_UDP_MAX ? q->size : DNS_UDP_MAX;
+}
+
+/* The reply to m that can be given at once: to buf, of DNS_UDP_MAX bytes. Its length, or 0. */
+static size_t answer_now(struct resolver *r, struct sandbox *sb, const struct mmsghdr *m,
+			 uint32_t number, uint8_t *buf)
+{
+	const uint8_t *msg = m->msg_hdr.msg_iov->iov_base;
+	/* What was cut is read as far as it goes, and refused for what is missing. */
+	size_t msg_len = m->msg_len < DNS_UDP_MAX ? m->msg_len : DNS_UDP_MAX, len = 0;
+	struct dns_query q;
+	int err;
+
+	switch (answer_query(&r->zone, sb->view, &r->shuffle, msg, msg_len, &q, buf, DNS_UDP_MAX,
+			     &len)) {
+	case ANSWER_NONE:
+		break;
+	case ANSWER_REPLY:
+		sb->count.queries++;
+		sb->count.local++;
+		break;
+	case ANSWER_FORWARD:
+		sb->count.queries++;
+		if (forward_cached(r, sb, msg, &q, buf, udp_room(&q), &len))
+			break;
+		err = forward_start(r, sb, NULL, m->msg_hdr.msg_name, m->msg_hdr.msg_namelen,
+				    number, &q, msg, msg_len, NULL);
+		if (err == 0)
+			return 0;
+		len = dns_reply_empty(buf, msg, &q, forward_failure(err));
+		break;
+	}
+	journal_done(&sb->journal, number);
+	return len;
+}
+
+/* The first n, whose numbers begin with this one. How many replies there are to send. */
+static unsigned batch_answer(struct resolver *r, struct sandbox *sb, unsigned n, uint32_t number)
 {
 	struct batch *b = &r->batch;
-	const struct msghdr *in = &b->in[i].msg_hdr;
-	struct dns_query q;
-	enum answer answer;
-	size_t len = 0;
+	unsigned n_out = 0;
 
-	/* What was cut is read as far as it goes, and refused for what is missing. */
-	answer = answer_query(&r->zone, sb->view, &r->shuffle, b->query[i], b->in[i].msg_len, &q,
-			      b->reply[n], DNS_UDP_MAX, &len);
-	if (answer == ANSWER_NONE)
-		return n;
-	if (answer == ANSWER_FORWARD) {
-		if (forward_start(r, sb, NULL, &b->peer[i], in->msg_namelen, &q, b->query[i],
-				  b->in[i].msg_len, NULL) == 0)
-			return n;
-		len = dns_reply_empty(b->reply[n], b->query[i], &q, DNS_SERVFAIL);
+	for (unsigned i = 0; i < n; i++) {
+		struct msghdr *in = &b->in[i].msg_hdr, *out = &b->out[n_out].msg_hdr;
+		size_t len = answer_now(r, sb, &b->in[i], number + i, b->reply[n_out]);
+
+		if (len) {
+			out->msg_name = in->msg_name;
+			out->msg_namelen = in->msg_namelen;
+			b->out_iov[n_out++].iov_len = len;
+		}
+		in->msg_namelen = sizeof(b->peer[0]);
 	}
-	b->out_iov[n] = (struct iovec){ b->reply[n], len };
-	b->out[n].msg_hdr = (struct msghdr){ .msg_name = &b->peer[i],
-					     .msg_namelen = in->msg_namelen,
-					     .msg_iov = &b->out_iov[n],
-					     .msg_iovlen = 1 };
-	return n + 1;
+	return n_out;
 }
 
 /* A reply that cannot be sent is lost, as datagrams are; the others go on. */
@@ -120,21 +153,23 @@ static void batch_send(struct batch *b, int fd, unsigned n)
 	}
 }
 
-/* One batch per sandbox and round: a busy one does not keep the others waiting. */
+/*
+ * One batch per sandbox and round: a busy one does not keep the others waiting. The replies are
+ * sent before the queries are taken out, since a client waits for nothing but them.
+ */
 static void udp_ready(struct resolver *r, struct source *s, uint32_t events)
 {
 	struct sandbox *sb = container_of(s, struct sandbox, udp);
-	unsigned n_out = 0;
-	int n;
+	uint32_t number;
+	unsigned n = journal_read(&sb->journal, s->fd, r->batch.in, BATCH, &number);
 
-	batch_prepare(&r->batch);
-	n = recvmmsg(s->fd, r->batch.in, BATCH, MSG_DONTWAIT, NULL);
 	server_take_messages(r);
 	if (s->fd < 0)
 		return;
-	for (int i = 0; i < n; i++)
-		n_out = batch_answer(r, sb, (unsigned)i, n_out);
-	batch_send(&r->batch, s->fd, n_out);
+	batch_send(&r->batch, s->fd, batch_answer(r, sb, n, number));
+	journal_clear(&sb->journal, s->fd);
+	if (sb->journal.more)
+		source_wait_for(r, s, EPOLLIN | EPOLLET);
 }
 
 /* ------------------------------------------------------------------------------- sandboxes */
@@ -169,11 +204,13 @@ static struct sandbox *sandbox_enter(struct resolver *r, struct sandbox *candida
 	return candidate;
 }
 
-static void sandbox_set_view(struct resolver *r, struct sandbox *sb, struct zone_view *view)
+static void sandbox_set_view(struct resolver *r, struct sandbox *sb, struct zone_view *view,
+			     struct upstreams *own)
 {
 	zone_enter_view(&r->zone, view);
 	zone_drop_view(&r->zone, sb->view);
 	sb->view = view;
+	forward_set_own(r, sb, own);
 }
 
 static void sandbox_set_sockets(struct resolver *r, struct sandbox *sb, int udp, int tcp)
@@ -182,7 +219,9 @@ static void sandbox_set_sockets(struct resolver *r, struct sandbox *sb, int udp,
 
 	source_close(r, &sb->udp);
 	source_close(r, &sb->tcp);
-	err = source_open(r, &sb->udp, udp, EPOLLIN, udp_ready);
+	/* Edge-triggered: see journal.h. What is in the buffer now is an edge as well. */
+	journal_open(&sb->journal, udp);
+	err = source_open(r, &sb->udp, udp, EPOLLIN | EPOLLET, udp_ready);
 	if (err < 0)
 		log_debug("resolver: sandbox %s gets no answers by UDP: epoll: %s", sb->id,
 			  strerror(-err));
@@ -198,6 +237,7 @@ static void sandbox_drop(struct resolver *r, struct sandbox *sb)
 	client_close_all(r, sb);
 	while (!list_empty(&sb->forwards))
 		forward_cancel(r, container_of(sb->forwards.next, struct forward, by_sandbox));
+	forward_set_own(r, sb, NULL);
 	source_close(r, &sb->udp);
 	source_close(r, &sb->tcp);
 	zone_drop_view(&r->zone, sb->view);
@@ -219,7 +259,7 @@ static void handle_message(struct resolver *r, struct message *m)
 		zone_drop_endpoint(&r->zone, m->id);
 		break;
 	case MESSAGE_SET_VIEW:
-		sandbox_set_view(r, sandbox_enter(r, m->sandbox), m->view);
+		sandbox_set_view(r, sandbox_enter(r, m->sandbox), m->view, m->own);
 		break;
 	case MESSAGE_SET_SOCKETS:
 		sandbox_set_sockets(r, sandbox_enter(r, m->sandbox), m->udp, m->tcp);
@@ -228,6 +268,10 @@ static void handle_message(struct resolver *r, struct message *m)
 		sb = sandbox_find(r, m->id, sandbox_hash(m->id));
 		if (sb)
 			sandbox_drop(r, sb);
+		break;
+	case MESSAGE_DESCRIBE:
+		sb = sandbox_find(r, m->id, sandbox_hash(m->id));
+		*m->description = sb ? describe_sandbox(r, sb) : NULL;
 		break;
 	}
 }
@@ -240,8 +284,8 @@ void server_take_messages(struct resolver *r)
 		struct message *next = m->next;
 
 		handle_message(r, m);
-		if (m->done)
-			sem_post(m->done);
+		if (m->waited_for)
+			sem_post(&m->done);
 		else
 			free(m);
 		m = next;
@@ -263,13 +307,13 @@ static void wake_ready(struct resolver *r, struct source *s, uint32_t events)
 /* A file that is missing, perhaps only while it is replaced, leaves the servers as they are. */
 static void read_resolv_conf(struct resolver *r)
 {
-	_close_ int fd = open(r->resolv_watch.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+	_close_ int fd = open(r->file_watch.paths[0], O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	char *text = (char *)r->large;
 	size_t n = 0;
 	ssize_t got;
 
 	if (fd < 0) {
-		log_debug("resolver: %s: %s", r->resolv_watch.path, strerror(errno));
+		log_debug("resolver: %s: %s", r->file_watch.paths[0], strerror(errno));
 		return;
 	}
 	while (n < sizeof(r->large) - 1 && (got = read(fd, text + n, sizeof(r->large) - 1 - n)) > 0)
@@ -280,7 +324,7 @@ static void read_resolv_conf(struct resolver *r)
 
 static void watch_ready(struct resolver *r, struct source *s, uint32_t events)
 {
-	if (resolv_watch_changed(&r->resolv_watch))
+	if (file_watch_changed(&r->file_watch))
 		read_resolv_conf(r);
 }
 
@@ -300,10 +344,10 @@ static int open_loop(struct resolver *r)
 
 static int open_watch(struct resolver *r, const char *host_resolv_conf)
 {
-	int err = resolv_watch_open(&r->resolv_watch, host_resolv_conf);
+	int err = file_watch_open(&r->file_watch, &host_resolv_conf, 1);
 
 	if (err == 0)
-		err = source_open(r, &r->watch, r->resolv_watch.fd, EPOLLIN, watch_ready);
+		err = source_open(r, &r->watch, r->file_watch.fd, EPOLLIN, watch_ready);
 	return err;
 }
 
@@ -313,14 +357,14 @@ int server_prepare(struct resolver *r, const char *host_resolv_conf, struct cnm_
 
 	r->epoll = r->wake.fd = r->watch.fd = -1;
 	list_init(&r->clients);
-	forward_init(r);
+	batch_init(&r->batch);
 	id_random(&r->shuffle, sizeof(r->shuffle));
 	r->shuffle |= 1;
 	rc = zone_init(&r->zone);
 	if (rc == 0)
 		rc = table_init(&r->sandboxes);
 	if (rc == 0)
-		rc = table_init(&r->forward_ids);
+		rc = forward_init(r);
 	if (rc == 0)
 		rc = open_loop(r);
 	if (rc < 0) {
@@ -385,7 +429,7 @@ void server_destroy(struct resolver *r)
 	free_buried(r);
 	zone_destroy(&r->zone);
 	table_free(&r->sandboxes);
-	table_free(&r->forward_ids);
+	forward_destroy(r);
 	source_close(r, &r->wake);
 	source_close(r, &r->watch);
 	close_fd(&r->epoll);

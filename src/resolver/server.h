@@ -4,8 +4,9 @@
  * `stop`, through which the others reach it.
  *
  * The parts: inbox.c takes the messages of the engine, server.c is the loop and answers by UDP,
- * client.c is the connections of clients by TCP, forward.c is the queries that went on to a server
- * of the host. Each descriptor in the epoll set is a `source`.
+ * journal.c keeps their queries in the socket until they are answered, client.c is the connections
+ * of clients by TCP, forward.c is the queries that went on to somebody else's server, upstream.c
+ * those servers, describe.c says what there is. Each descriptor in the epoll set is a `source`.
  *
  * Freeing. The events of one epoll_wait() may speak of objects that the handling of an earlier one
  * ended, and a message may end what is being handled. So an object ends in two steps: its sources
@@ -15,6 +16,7 @@
 #ifndef RESOLVER_SERVER_H
 #define RESOLVER_SERVER_H
 
+#include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,12 +24,15 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "base/file_watch.h"
 #include "base/list.h"
+#include "resolver/cache.h"
 #include "resolver/dns_wire.h"
 #include "resolver/inbox.h"
+#include "resolver/journal.h"
 #include "resolver/resolv_conf.h"
-#include "resolver/resolv_watch.h"
 #include "resolver/resolver.h"
+#include "resolver/wheel.h"
 #include "resolver/zone.h"
 
 struct source {
@@ -36,11 +41,19 @@ struct source {
 	struct source *next_buried;
 };
 
+/* What was asked of us and what became of it, since the daemon started. */
+struct counters {
+	uint64_t queries, local, cached, forwarded, failed, refused, tcp;
+};
+
 struct sandbox {
 	struct source udp, tcp; /* udp is first: it is what a sandbox is buried by */
 	struct table_node by_id;
 	struct zone_view *view; /* NULL: not told yet */
-	struct list clients;    /* by TCP, the longest idle first */
+	struct upstreams *own;  /* its own servers; NULL: the host's are asked */
+	struct journal journal; /* of the queries by UDP */
+	struct counters count;
+	struct list clients; /* by TCP, the longest idle first */
 	unsigned n_clients;
 	struct list forwards;
 	unsigned n_forwards;
@@ -56,40 +69,16 @@ union peer {
 
 struct client;
 
-/* A query on its way to a server of the host. */
+/* Who waits for the reply to a query that went on. What went on is a `lookup` (upstream.h). */
 struct forward {
-	struct source source; /* by TCP: the connection to the server */
-	struct table_node by_id;
-	struct list by_deadline, by_sandbox, by_socket;
-	struct upstream_socket *socket; /* by UDP: through which it went */
+	struct list by_sandbox, by_lookup;
+	struct lookup *lookup;
 	struct sandbox *sandbox;
 	struct client *client; /* by TCP: who asked */
 	union peer peer;       /* by UDP: who asked */
 	socklen_t peer_len;
+	uint32_t number; /* by UDP: of the query in the journal */
 	uint16_t client_id;
-	uint16_t size; /* by UDP: the largest reply the client takes */
-	uint64_t deadline;
-	unsigned server; /* index of the one asked now */
-	size_t question_len;
-	uint8_t *reply; /* by TCP: room for the whole, once its length is known */
-	size_t reply_len;
-	uint8_t length[2]; /* by TCP: what precedes the reply */
-	size_t sent, got;  /* by TCP: of the frame; of the length and the reply */
-	size_t frame_len;
-	uint8_t frame[]; /* the query, as sent by TCP: two bytes of length first */
-};
-
-#define UPSTREAM_SOCKETS 8
-
-/* A UDP socket, connected to a server; open while a query is on its way through it. */
-struct upstream_socket {
-	struct source source;
-	struct list forwards; /* forward.by_socket */
-};
-
-struct upstream {
-	struct resolv_server server;
-	struct upstream_socket sockets[UPSTREAM_SOCKETS];
 };
 
 #define BATCH 64
@@ -110,8 +99,8 @@ struct resolver {
 
 	int epoll;
 	struct source wake;  /* eventfd */
-	struct source watch; /* owns the fd of resolv_watch */
-	struct resolv_watch resolv_watch;
+	struct source watch; /* owns the fd of file_watch */
+	struct file_watch file_watch;
 	struct source *buried;
 	uint64_t now; /* of this round, monotonic, ns */
 
@@ -119,11 +108,14 @@ struct resolver {
 	struct table sandboxes;
 	uint64_t shuffle;
 
-	struct list clients;  /* all, the longest idle first: the first is the first to expire */
-	struct list forwards; /* all, by deadline */
-	struct table forward_ids; /* by UDP: by id and socket */
-	struct upstream upstreams[RESOLV_SERVERS_MAX];
-	unsigned n_upstreams;
+	struct list clients; /* all, the longest idle first: the first is the first to expire */
+
+	struct cache *cache;
+	struct upstreams *host; /* the host's servers */
+	uint64_t scopes;        /* of the cache, that sets of servers were given so far */
+	struct table asks;      /* by UDP: by socket and id */
+	struct table lookups;   /* which another query can join: by query */
+	struct wheel wheel;     /* the timers of forward.c and upstream.c */
 
 	struct batch batch;
 	uint8_t large[DNS_TCP_MAX]; /* a reply by TCP or from a server, while it is handled */
@@ -148,6 +140,10 @@ void *server_run(void *resolver);
 /* Opens what the thread needs. server_destroy() is due even if it fails. */
 int server_prepare(struct resolver *r, const char *host_resolv_conf, struct cnm_error *err);
 
+/* describe.c */
+/* As resolver_describe() has it; NULL: out of memory. */
+json_t *describe_sandbox(const struct resolver *r, const struct sandbox *sb);
+
 /* client.c */
 void client_accept(struct resolver *r, struct source *listener, uint32_t events);
 /* The reply to the query it had forwarded. */
@@ -159,18 +155,41 @@ void client_expire(struct resolver *r);
 /* When the next one expires; UINT64_MAX: none. */
 uint64_t client_deadline(const struct resolver *r);
 
-/* forward.c */
-void forward_init(struct resolver *r);
-/* The servers to ask from now on, also for what is on its way. */
+/* forward.c. It counts sandbox.count.cached, forwarded, failed and refused. */
+/* 0 or -ENOMEM. forward_destroy() is due even then, after all sandboxes are gone. */
+int forward_init(struct resolver *r);
+void forward_destroy(struct resolver *r);
+/* The host's servers to ask from now on, also for what is on its way. */
 void forward_set_servers(struct resolver *r, const char *resolv_conf);
 /*
- * Sends msg on its way for the client by TCP, or by UDP for the peer. Returns 0, or negative if
- * that cannot be: then nothing will come back. *ret may be NULL.
+ * A sandbox's own servers from now on, also for what is on its way to those it had. Takes set (see
+ * upstream.h); NULL: none, for which the sandbox's view is looked at, so that comes first. Part of
+ * dropping a sandbox is to set none, once forward_cancel() has ended its forwards.
+ */
+void forward_set_own(struct resolver *r, struct sandbox *sb, struct upstreams *set);
+/*
+ * The reply to a query for somebody else's server, if it is known: true, and it is in buf. By UDP
+ * max is q->size at most.
+ */
+bool forward_cached(struct resolver *r, struct sandbox *sb, const uint8_t *msg,
+		    const struct dns_query *q, uint8_t *buf, size_t max, size_t *ret_len);
+/*
+ * Sends msg on its way for the client by TCP, or by UDP for the peer, whose query has this number
+ * in the sandbox's journal: that is done once the reply has been sent. Returns 0, or negative if
+ * it cannot be: then nothing will come back. -EBUSY: this sandbox has too many on their way (say
+ * REFUSED); else there is nobody to ask (SERVFAIL). ret may be NULL.
  */
 int forward_start(struct resolver *r, struct sandbox *sb, struct client *client,
-		  const union peer *peer, socklen_t peer_len, const struct dns_query *q,
-		  const uint8_t *msg, size_t len, struct forward **ret);
-/* Forgets it: nobody waits for the reply any more. NULL is allowed. */
+		  const union peer *peer, socklen_t peer_len, uint32_t number,
+		  const struct dns_query *q, const uint8_t *msg, size_t len, struct forward **ret);
+static inline enum dns_rcode forward_failure(int err)
+{
+	return err == -EBUSY ? DNS_REFUSED : DNS_SERVFAIL;
+}
+
+/*
+ * Forgets it: nobody waits for the reply any more. Its query stays in the journal. NULL is allowed.
+ */
 void forward_cancel(struct resolver *r, struct forward *f);
 void forward_expire(struct resolver *r);
 uint64_t forward_deadline(const struct resolver *r);

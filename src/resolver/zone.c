@@ -247,6 +247,7 @@ struct zone_view *zone_view_new(const struct resolver_sandbox *sandbox)
 	if (!v)
 		return NULL;
 	v->forward = sandbox->forward;
+	v->ndots = sandbox->ndots;
 	if (!copy_links(v, sandbox)) {
 		free_links(v);
 		free(v);

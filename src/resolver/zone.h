@@ -49,7 +49,8 @@ struct zone_endpoint {
 
 /* What one sandbox sees: the networks in the order they are searched. */
 struct zone_view {
-	bool forward;
+	bool forward; /* the host's servers may be asked */
+	bool ndots;   /* a name of one label that is not known does not exist anywhere */
 	struct zone_link {
 		char *alias, *name; /* in lower case */
 	} * links;

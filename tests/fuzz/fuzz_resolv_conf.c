@@ -10,17 +10,23 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct files_resolv in = { .mode = FILES_EMBEDDED,
+				   .path = "/etc/resolv.conf",
+				   .ipv6 = true };
 	struct resolv_server servers[RESOLV_SERVERS_MAX];
 	char *text = calloc(1, size + 1), *file;
 
 	memcpy(text, data, size);
+	in.host = text;
 	resolv_conf_servers(text, servers);
 	/* What we write for a sandbox names us alone, and we do not forward to ourselves. */
-	file = files_resolv_conf(FILES_EMBEDDED, text, true);
+	file = files_resolv_conf(&in);
 	if (!file || resolv_conf_servers(file, servers) != 0)
 		abort();
 	free(file);
-	file = files_resolv_conf(FILES_LEGACY, text, size % 2);
+	in.mode = FILES_LEGACY;
+	in.ipv6 = size % 2;
+	file = files_resolv_conf(&in);
 	if (!file || resolv_conf_servers(file, servers) == 0)
 		abort();
 	free(file);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * A host with DNS servers, and sandboxes with sockets: what test_resolver.c experiments with. "The
+ * A host with DNS servers, and sandboxes with sockets, for tests of the resolver. "The
  * host" is the network namespace of the program, which must be one of its own; the sandboxes are
  * further ones. Failures of the laboratory itself are failed assertions.
  */
@@ -37,7 +37,7 @@
 
 static int home;
 
-static void lo_up(void)
+static inline void lo_up(void)
 {
 	struct ifreq ifr = { .ifr_name = "lo", .ifr_flags = IFF_UP | IFF_RUNNING };
 	_close_ int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -45,7 +45,7 @@ static void lo_up(void)
 	assert_int_equal(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
 }
 
-static struct sockaddr_in at(const char *ip, uint16_t port)
+static inline struct sockaddr_in at(const char *ip, uint16_t port)
 {
 	struct sockaddr_in sin = { .sin_family = AF_INET, .sin_port = htons(port) };
 
@@ -54,7 +54,7 @@ static struct sockaddr_in at(const char *ip, uint16_t port)
 }
 
 /* A socket on the host with this address; by TCP, listening. */
-static int bound(int type, const char *ip, uint16_t port)
+static inline int bound(int type, const char *ip, uint16_t port)
 {
 	struct sockaddr_in sin = at(ip, port);
 	int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0), one = 1;
@@ -72,7 +72,7 @@ struct box {
 	int ns, udp, tcp;
 };
 
-static struct box box_new(void)
+static inline struct box box_new(void)
 {
 	struct box b;
 
@@ -85,7 +85,7 @@ static struct box box_new(void)
 	return b;
 }
 
-static void box_free(struct box *b)
+static inline void box_free(struct box *b)
 {
 	close_fd(&b->ns);
 	close_fd(&b->udp);
@@ -93,7 +93,7 @@ static void box_free(struct box *b)
 }
 
 /* A socket in the sandbox, connected to its resolver. */
-static int client(const struct box *b, int type)
+static inline int client(const struct box *b, int type)
 {
 	struct sockaddr_in sin = at("127.0.0.11", 53);
 	int fd;
@@ -123,7 +123,8 @@ struct server {
 static struct server servers[3];
 static int servers_end; /* of a pipe, readable when they are to end */
 
-static size_t server_reply(const struct server *s, uint8_t *msg, size_t len, const char *word)
+static inline size_t server_reply(const struct server *s, uint8_t *msg, size_t len,
+				  const char *word)
 {
 	static const uint8_t rr[] = { 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, 10, 9, 9 };
 	unsigned n = streq(word, "big") ? 180 : streq(word, "ok") || streq(word, "forge") ? 1 : 0;
@@ -151,7 +152,7 @@ static size_t server_reply(const struct server *s, uint8_t *msg, size_t len, con
 }
 
 /* The word for this server. */
-static void server_word(const struct server *s, const uint8_t *msg, char ret[64])
+static inline void server_word(const struct server *s, const uint8_t *msg, char ret[64])
 {
 	char label[64], *save = NULL, *word;
 
@@ -163,7 +164,7 @@ static void server_word(const struct server *s, const uint8_t *msg, char ret[64]
 	str_copy(ret, 64, word ? word : "silent");
 }
 
-static void server_udp(const struct server *s)
+static inline void server_udp(const struct server *s)
 {
 	uint8_t msg[8192], forged[512];
 	struct sockaddr_in from;
@@ -194,7 +195,7 @@ static void server_udp(const struct server *s)
 	sendto(s->udp, msg, len, 0, (struct sockaddr *)&from, from_len);
 }
 
-static void server_tcp(const struct server *s)
+static inline void server_tcp(const struct server *s)
 {
 	_close_ int fd = accept4(s->tcp, NULL, NULL, SOCK_CLOEXEC);
 	uint8_t msg[2 + 8192];
@@ -218,7 +219,7 @@ static void server_tcp(const struct server *s)
 	send(fd, msg + 6, len - 4, MSG_NOSIGNAL);
 }
 
-static void *server_run(void *arg)
+static inline void *server_run(void *arg)
 {
 	const struct server *s = arg;
 	struct pollfd p[] = { { .fd = s->udp, .events = POLLIN },
@@ -238,7 +239,7 @@ static void *server_run(void *arg)
 
 enum { A = 1, PTR = 12, MX = 15, AAAA = 28 };
 
-static size_t query_make(uint8_t buf[512], const char *name, unsigned type, uint16_t id)
+static inline size_t query_make(uint8_t buf[512], const char *name, unsigned type, uint16_t id)
 {
 	ldns_pkt *pkt = ldns_pkt_query_new(ldns_dname_new_frm_str(name), (ldns_rr_type)type,
 					   LDNS_RR_CLASS_IN, LDNS_RD);
@@ -254,7 +255,7 @@ static size_t query_make(uint8_t buf[512], const char *name, unsigned type, uint
 }
 
 /* The first answer, or without one the rcode; "cut" behind it if truncated. Till the next call. */
-static const char *reply_text(const uint8_t *msg, size_t len)
+static inline const char *reply_text(const uint8_t *msg, size_t len)
 {
 	static _Thread_local char text[256];
 	ldns_pkt *pkt;
@@ -274,7 +275,7 @@ static const char *reply_text(const uint8_t *msg, size_t len)
 	return text;
 }
 
-static bool readable(int fd, int ms)
+static inline bool readable(int fd, int ms)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 
@@ -282,7 +283,7 @@ static bool readable(int fd, int ms)
 }
 
 /* Ask and wait: what reply_text() says, or "nothing", "closed", "error". */
-static const char *ask_udp(int fd, const char *name, unsigned type)
+static inline const char *ask_udp(int fd, const char *name, unsigned type)
 {
 	static _Atomic uint16_t id;
 	uint8_t msg[512], reply[65536];
@@ -304,7 +305,7 @@ static const char *ask_udp(int fd, const char *name, unsigned type)
 	return "nothing";
 }
 
-static void send_tcp(int fd, const char *name, unsigned type, uint16_t id)
+static inline void send_tcp(int fd, const char *name, unsigned type, uint16_t id)
 {
 	uint8_t msg[2 + 512];
 	size_t len = query_make(msg + 2, name, type, id);
@@ -314,7 +315,7 @@ static void send_tcp(int fd, const char *name, unsigned type, uint16_t id)
 	assert_int_equal(send(fd, msg, len + 2, MSG_NOSIGNAL), len + 2);
 }
 
-static const char *receive_tcp(int fd, uint16_t id)
+static inline const char *receive_tcp(int fd, uint16_t id)
 {
 	uint8_t head[2], msg[65536];
 	ssize_t n = readable(fd, 15000) ? recv(fd, head, 2, MSG_WAITALL) : -1;
@@ -328,7 +329,7 @@ static const char *receive_tcp(int fd, uint16_t id)
 	return reply_text(msg, (size_t)n);
 }
 
-static const char *ask_tcp(const struct box *b, const char *name, unsigned type)
+static inline const char *ask_tcp(const struct box *b, const char *name, unsigned type)
 {
 	_close_ int fd = client(b, SOCK_STREAM);
 
@@ -337,7 +338,7 @@ static const char *ask_tcp(const struct box *b, const char *name, unsigned type)
 }
 
 /* The output of a shell command in the sandbox, up to the buffer's size. */
-static void run_in(const struct box *b, const char *command, char *out, size_t size)
+static inline void run_in(const struct box *b, const char *command, char *out, size_t size)
 {
 	int pipe_fd[2], status;
 	size_t n = 0;
@@ -366,7 +367,7 @@ static void run_in(const struct box *b, const char *command, char *out, size_t s
 
 static int servers_hold; /* its other end */
 
-static bool lab_start(void)
+static inline bool lab_start(void)
 {
 	int end[2];
 
@@ -389,7 +390,7 @@ static bool lab_start(void)
 	return true;
 }
 
-static void lab_stop(void)
+static inline void lab_stop(void)
 {
 	close(servers_hold);
 	for (unsigned i = 0; i < 3; i++) {

@@ -54,6 +54,26 @@ static void test_routes(void **state)
 	}
 }
 
+/* A container of another's network is asked for as that one. */
+static void test_dns(void **state)
+{
+	expect(get("/cnm/v1/dns/con1"), 200, "{\"Names\":[]}");
+	assert_string_equal(asked, "1047 0 inspect container [con1] dns [con1]");
+	next.container = "{\"Id\":\"0123\",\"HostConfig\":{\"NetworkMode\":\"backend\"}}";
+	expect(get("/v1.40/cnm/v1/dns/a%2Fb"), 200, "{\"Names\":[]}");
+	assert_string_equal(asked, "1040 0 inspect container [a/b] dns [0123]");
+	next.container = "{\"Id\":\"0123\",\"HostConfig\":{\"NetworkMode\":\"container:0123\"}}";
+	expect(get("/cnm/v1/dns/con2"), 200, "{\"Names\":[]}");
+	assert_non_null(strstr(asked, "inspect container [con2]1047 0 inspect container [0123]"));
+	assert_string_equal(strrchr(asked, ' '), " [0123]");
+	next.container = NULL;
+	expect(get("/cnm/v1/dns/NOT_FOUND"), 404, "as asked");
+	expect(get("/cnm/v1/dns/CONFLICT"), 409, "as asked");
+	expect(get("/cnm/v1/dns"), 404, "page not found");
+	expect(get("/cnm/v1/dns/"), 404, "page not found");
+	expect(ask("POST", "/cnm/v1/dns/con1", NULL, ""), 405, "Allow: GET\r\n");
+}
+
 static void test_no_such_route(void **state)
 {
 	expect(get("/nonsense"), 404, "{\"message\":\"page not found\"}");
@@ -249,6 +269,16 @@ static void test_own_routes(void **state)
 			    "sandbox [s] pid=0 publish tcp [::1] 9000-9010 8000-8010 publish "
 			    "sctp [] 0-0 7-7 publish tcp [] 90-99 80-80 exposed udp 53-53 "
 			    "confined=yes");
+	expect(post("/cnm/v1/sandboxes",
+		    "{\"Name\":\"s\",\"Hostname\":\"h\",\"Domainname\":\"d\",\"Dns\":[\"10.0.0.1\"],"
+		    "\"DnsSearch\":[\".\"],\"DnsOptions\":[\"a\",\"b\"],\"ExtraHosts\":[\"x:::1\"]}"),
+	       201, "{\"Id\":\"aaaa");
+	assert_string_equal(asked,
+			    "sandbox [s] pid=0 hostname=h domainname=d dns:10.0.0.1 search:. "
+			    "option:a option:b host:x:::1");
+	expect(post("/cnm/v1/sandboxes", "{\"Name\":\"s\",\"Dns\":\"10.0.0.1\"}"), 400, "Dns");
+	expect(post("/cnm/v1/sandboxes", "{\"Name\":\"s\",\"ExtraHosts\":[7]}"), 400,
+	       "ExtraHosts[0]");
 	expect(post("/cnm/v1/sandboxes", "{\"Name\":\"s\",\"Exposed\":[{\"First\":65536}]}"), 400,
 	       "First 65536 is not a port");
 	expect(post("/cnm/v1/sandboxes", "{\"Name\":\"s\",\"Publish\":[{\"Port\":80}]}"), 400,
@@ -384,13 +414,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_versions),       cmocka_unit_test(test_routes),
-		cmocka_unit_test(test_no_such_route),  cmocka_unit_test(test_system),
-		cmocka_unit_test(test_absent),         cmocka_unit_test(test_error_statuses),
-		cmocka_unit_test(test_bodies),         cmocka_unit_test(test_deep_body),
-		cmocka_unit_test(test_create_network), cmocka_unit_test(test_wrong_types),
-		cmocka_unit_test(test_connect),        cmocka_unit_test(test_own_routes),
-		cmocka_unit_test(test_dry_run),        cmocka_unit_test(test_filters),
-		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_no_such_route),  cmocka_unit_test(test_dns),
+		cmocka_unit_test(test_system),         cmocka_unit_test(test_absent),
+		cmocka_unit_test(test_error_statuses), cmocka_unit_test(test_bodies),
+		cmocka_unit_test(test_deep_body),      cmocka_unit_test(test_create_network),
+		cmocka_unit_test(test_wrong_types),    cmocka_unit_test(test_connect),
+		cmocka_unit_test(test_own_routes),     cmocka_unit_test(test_dry_run),
+		cmocka_unit_test(test_filters),        cmocka_unit_test(test_events),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * Plans carried out in namespaces of their own: ports of the host with the keeper, their flows,
- * links that change, elements of the firewall, and what is left when something fails. Needs root;
- * without it the test is skipped (77).
+ * links that change, elements of the firewall, files that are edited, and what is left when
+ * something fails. Needs root; without it the test is skipped (77).
  */
 #include "rtnl_fixture.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -518,15 +519,300 @@ static void test_many_elements_undone(void **state)
 	assert_ok(applier_unload_ruleset(applier, &err));
 }
 
+/* ---- files that their users edit */
+
+static const char *file_path(const char *name)
+{
+	static char path[160];
+
+	snprintf(path, sizeof(path), "%s/sandboxes/" SB "/%s", dir, name);
+	return path;
+}
+
+static void edit(const char *name, const char *text)
+{
+	FILE *f = fopen(file_path(name), "w");
+
+	assert_non_null(f);
+	assert_true(fputs(text, f) >= 0);
+	assert_int_equal(fclose(f), 0);
+}
+
+static void expect_text(const char *name, const char *want)
+{
+	char text[256] = "";
+	FILE *f = fopen(file_path(name), "r");
+
+	if (!f)
+		fail_msg("%s: %s", name, strerror(errno));
+	text[fread(text, 1, sizeof(text) - 1, f)] = 0;
+	fclose(f);
+	assert_string_equal(text, want);
+}
+
+/* hosts or resolv.conf alone. */
+static void add_file(struct plan *p, const char *name, const char *text)
+{
+	plan_add_file(p, SB, SB, file_path(name), strdup(text),
+		      streq(name, "hosts")      ? PLAN_EDITS_LINES
+		      : streq(name, "hostname") ? PLAN_EDITS_NONE
+						: PLAN_EDITS_ALL);
+}
+
+static void expect_changes(const struct plan *want, const char *name, bool any)
+{
+	_plan_ struct plan have = { 0 };
+	_diff_ struct plan_diff d = { 0 };
+
+	applier_enter(applier);
+	assert_ok(applier_dump(applier, want, SB, &have, &err));
+	applier_leave(applier);
+	assert_int_equal(plan_diff(&have, want, &d), 0);
+	assert_int_equal(d.n, any);
+	assert_true(!any || streq(d.ops[0].want->file.path, file_path(name)));
+}
+
+/* What doctor does: read back, and mend. */
+static void mend(const struct plan *want)
+{
+	_plan_ struct plan have = { 0 };
+	_diff_ struct plan_diff d = { 0 };
+
+	applier_enter(applier);
+	assert_ok(applier_dump(applier, want, SB, &have, &err));
+	assert_int_equal(plan_diff(&have, want, &d), 0);
+	assert_int_equal(applier_repair(applier, &d, &err), 0);
+	applier_leave(applier);
+}
+
+static void test_files_unedited(void **state)
+{
+	static const char *const names[] = { "hostname", "hosts", "resolv.conf" };
+	_plan_ struct plan one = { 0 }, two = { 0 };
+	struct stat before, after;
+
+	applier_know(applier, SB, "con");
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+		add_file(&one, names[i], "localhost\none\n");
+		add_file(&two, names[i], "localhost\n");
+	}
+	assert_ok(go(&nothing, &one));
+	expect_differences(&one, "");
+	assert_return_code(stat(file_path("hosts"), &before), errno);
+	assert_ok(go(&one, &two));
+	expect_differences(&two, "");
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		expect_text(names[i], "localhost\n");
+	expect_text(".hosts", "localhost\n");
+	expect_text(".resolv.conf", "localhost\n");
+	assert_int_equal(access(file_path(".hostname"), F_OK), -1);
+	assert_return_code(stat(file_path("hosts"), &after), errno);
+	assert_int_equal(before.st_ino, after.st_ino); /* it may be mounted */
+	assert_int_equal(after.st_mode & 0777, 0644);
+	/* What is gone is there again, and whole. */
+	for (unsigned i = 0; i < ARRAY_LEN(names); i++)
+		assert_return_code(unlink(file_path(names[i])), errno);
+	mend(&two);
+	expect_differences(&two, "");
+	assert_ok(go(&two, &nothing));
+	assert_int_equal(access(file_path("."), F_OK), -1);
+}
+
+static void test_hosts_edited(void **state)
+{
+	_plan_ struct plan one = { 0 }, two = { 0 }, three = { 0 };
+
+	applier_know(applier, SB, "con");
+	add_file(&one, "hosts", "localhost\none\n");
+	add_file(&two, "hosts", "localhost\none\ntwo\n");
+	add_file(&three, "hosts", "localhost\ntwo\nthree\n");
+	assert_ok(go(&nothing, &one));
+	edit("hosts", "mine\none\n# end");
+	expect_changes(&one, "hosts", false); /* nobody is to blame */
+	mend(&one);
+	expect_text("hosts", "mine\none\n# end");
+	assert_ok(go(&one, &two));
+	expect_text("hosts", "mine\none\n# end\ntwo\n");
+	expect_changes(&two, "hosts", false);
+	assert_ok(go(&two, &three));
+	expect_text("hosts", "mine\n# end\ntwo\nthree\n");
+	expect_text(".hosts", "localhost\ntwo\nthree\n");
+	expect_changes(&three, "hosts", false);
+	expect_changes(&two, "hosts", true);
+	mend(&two); /* as after a change that was taken back */
+	expect_text("hosts", "mine\n# end\ntwo\none\n");
+	/* As we would have it again: ours. */
+	edit("hosts", "localhost\none\ntwo\n");
+	assert_ok(go(&two, &one));
+	expect_text("hosts", "localhost\none\n");
+	edit("hosts", "mine\n");
+	assert_ok(go(&one, &nothing));
+	assert_int_equal(access(file_path("."), F_OK), -1);
+	/* Begun anew, it is whole. */
+	assert_ok(go(&nothing, &one));
+	expect_text("hosts", "localhost\none\n");
+	assert_ok(go(&one, &nothing));
+}
+
+static void test_resolv_conf_edited(void **state)
+{
+	_plan_ struct plan one = { 0 }, two = { 0 };
+
+	applier_know(applier, SB, "con");
+	add_file(&one, "resolv.conf", "nameserver 10.0.0.1\n");
+	add_file(&two, "resolv.conf", "nameserver 10.0.0.2\n");
+	assert_ok(go(&nothing, &one));
+	edit("resolv.conf", "");
+	expect_changes(&one, "resolv.conf", false);
+	assert_ok(go(&one, &two));
+	expect_text("resolv.conf", "");
+	expect_changes(&two, "resolv.conf", false);
+	/* As we wrote it last: ours again. */
+	edit("resolv.conf", "nameserver 10.0.0.1\n");
+	expect_changes(&two, "resolv.conf", true);
+	mend(&two);
+	expect_text("resolv.conf", "nameserver 10.0.0.2\n");
+	assert_ok(go(&two, &nothing));
+}
+
+/* More than anybody needs is left alone, and does not keep the file from going. */
+static void test_files_too_large(void **state)
+{
+	_plan_ struct plan one = { 0 }, two = { 0 };
+
+	applier_know(applier, SB, "con");
+	add_file(&one, "hosts", "one\n");
+	add_file(&one, "hostname", "one\n");
+	add_file(&two, "hosts", "two\n");
+	add_file(&two, "hostname", "two\n");
+	assert_ok(go(&nothing, &one));
+	assert_return_code(truncate(file_path("hosts"), 1ll << 40), errno);
+	assert_return_code(truncate(file_path("hostname"), 1ll << 40), errno);
+	expect_changes(&one, "hostname", true);
+	assert_ok(go(&one, &two));
+	expect_text("hostname", "two\n");
+	expect_changes(&two, "hosts", false);
+	assert_ok(go(&two, &nothing));
+	assert_int_equal(access(file_path("."), F_OK), -1);
+}
+
+/* A later step fails: all is as before, with what users did. */
+static void test_files_undone(void **state)
+{
+	_plan_ struct plan before = { 0 }, after = { 0 };
+
+	applier_know(applier, SB, "con");
+	add_file(&before, "hosts", "localhost\none\n");
+	add_file(&before, "resolv.conf", "one\n");
+	add_file(&after, "hosts", "localhost\ntwo\n");
+	add_file(&after, "resolv.conf", "two\n");
+	plan_add_sysctl(&after, NULL, SB, "net/ipv4/conf/none-such/forwarding", "1");
+	assert_int_equal(go(&nothing, &after), -ENOENT);
+	assert_int_equal(access(file_path("."), F_OK), -1);
+	assert_ok(go(&nothing, &before));
+	assert_int_equal(go(&before, &after), -ENOENT);
+	expect_differences(&before, "");
+	edit("hosts", "mine\none\n");
+	edit("resolv.conf", "mine\n");
+	assert_int_equal(go(&before, &after), -ENOENT);
+	expect_text("hosts", "mine\none\n");
+	expect_text("resolv.conf", "mine\n");
+	expect_changes(&before, "hosts", false);
+	assert_ok(go(&before, &nothing));
+	assert_int_equal(access(file_path("."), F_OK), -1);
+}
+
+/*
+ * What a daemon leaves that is killed between two steps of going from one to two; the next one
+ * finishes that or takes it back.
+ */
+static void test_files_interrupted(void **state)
+{
+	static const struct {
+		const char *base; /* NULL: none */
+		size_t len;
+		const char *hosts, *one, *two;
+	} cases[] = {
+#define CASE(base, hosts, one, two) { base, sizeof(base) - 1, hosts, one, two }
+		{ NULL, 0, "local\none\n", "local\none\n", "local\ntwo\n" },
+		{ NULL, 0, "local\ntwo\n\n", "local\none\n", "local\ntwo\n" },
+		{ NULL, 0, "", "local\none\n", "local\ntwo\n" },
+		CASE("", "local\ntwo\n", "local\none\n", "local\ntwo\n"),
+		CASE("local\none\n\0me\none\n", "me\none\n", "me\none\n", "me\ntwo\n"),
+		CASE("local\none\n\0me\none\n", "me\ntwo\n", "me\none\n", "me\ntwo\n"),
+		CASE("local\none\n\0", "two\n", "", "two\n"),
+	};
+
+	applier_know(applier, SB, "con");
+	for (unsigned i = 0; i < 2 * ARRAY_LEN(cases); i++) {
+		_plan_ struct plan one = { 0 }, want = { 0 };
+
+		add_file(&one, "hosts", "local\none\n");
+		add_file(&want, "hosts", i % 2 ? "local\none\n" : "local\ntwo\n");
+		assert_ok(go(&nothing, &one));
+		edit("hosts", cases[i / 2].hosts);
+		assert_return_code(unlink(file_path(".hosts")), errno);
+		if (cases[i / 2].base) {
+			int fd = open(file_path(".hosts"), O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+
+			assert_int_equal(write(fd, cases[i / 2].base, cases[i / 2].len),
+					 cases[i / 2].len);
+			close(fd);
+		}
+		edit(".hosts.new", "was not finished\n");
+		expect_changes(&want, "hosts", true);
+		mend(&want);
+		expect_text("hosts", i % 2 ? cases[i / 2].one : cases[i / 2].two);
+		expect_text(".hosts", i % 2 ? "local\none\n" : "local\ntwo\n");
+		expect_changes(&want, "hosts", false);
+		assert_ok(go(&want, &nothing));
+		assert_int_equal(access(file_path("."), F_OK), -1);
+	}
+}
+
+/* What is left of a sandbox that nobody knows goes, whatever of it is left. */
+static void test_files_stray(void **state)
+{
+	_plan_ struct plan one = { 0 };
+	_diff_ struct plan_diff d = { 0 };
+	_plan_ struct plan have = { 0 };
+
+	add_file(&one, "hosts", "one\n");
+	add_file(&one, "resolv.conf", "one\n");
+	assert_ok(go(&nothing, &one));
+	assert_return_code(unlink(file_path("hosts")), errno);
+	edit(".hosts.new", "");
+	applier_enter(applier);
+	assert_ok(applier_dump(applier, &nothing, "", &have, &err));
+	assert_int_equal(plan_diff(&have, &nothing, &d), 0);
+	assert_int_equal(applier_repair(applier, &d, &err), 0);
+	applier_leave(applier);
+	assert_int_equal(access(file_path("."), F_OK), -1);
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_hold),     TEST(test_other_address),        TEST(test_port_in_use),
-		TEST(test_restart),  TEST(test_keeper_dies),          TEST(test_many_ports),
-		TEST(test_flows),    TEST(test_links_change),         TEST(test_links_repaired),
-		TEST(test_elements), TEST(test_many_elements_undone),
+		TEST(test_hold),
+		TEST(test_other_address),
+		TEST(test_port_in_use),
+		TEST(test_restart),
+		TEST(test_keeper_dies),
+		TEST(test_many_ports),
+		TEST(test_flows),
+		TEST(test_links_change),
+		TEST(test_links_repaired),
+		TEST(test_elements),
+		TEST(test_many_elements_undone),
+		TEST(test_files_unedited),
+		TEST(test_hosts_edited),
+		TEST(test_resolv_conf_edited),
+		TEST(test_files_too_large),
+		TEST(test_files_undone),
+		TEST(test_files_interrupted),
+		TEST(test_files_stray),
 	};
 	int r;
 

@@ -253,6 +253,32 @@ static void expect_same_ports(const struct sandbox *a, const struct sandbox *b)
 	}
 }
 
+static void fill_names(struct sandbox *sb)
+{
+	sb->domainname = strdup("example.org");
+	sb->dns = strings("[\"10.0.0.1\",\"fe80::1%eth0\"]");
+	sb->dns_search = strings("[\".\"]");
+	sb->dns_options = strings("[\"ndots:2\",\"rotate\"]");
+	sb->extra_hosts = strings("[\"a:10.0.0.9\",\"gw:host-gateway\",\"six:fd00::1\"]");
+}
+
+static void expect_same_list(json_t *a, json_t *b)
+{
+	assert_true((!a && !b) || json_equal(a, b));
+}
+
+static void expect_same_names(const struct sandbox *a, const struct sandbox *b)
+{
+	if (a->domainname)
+		assert_string_equal(a->domainname, b->domainname);
+	else
+		assert_null(b->domainname);
+	expect_same_list(a->dns, b->dns);
+	expect_same_list(a->dns_search, b->dns_search);
+	expect_same_list(a->dns_options, b->dns_options);
+	expect_same_list(a->extra_hosts, b->extra_hosts);
+}
+
 static void test_sandbox_row(void **state)
 {
 	static const enum netns_source sources[] = { NETNS_OWN, NETNS_HOST, NETNS_ADOPTED };
@@ -271,6 +297,8 @@ static void test_sandbox_row(void **state)
 		sb->confined = i == 0;
 		if (i > 0)
 			fill_ports(sb);
+		if (i == 1)
+			fill_names(sb);
 		body = sandbox_encode(sb);
 		assert_non_null(body);
 		assert_int_equal(sandbox_decode(sb->id, "con", body, &again, &err), 0);
@@ -285,6 +313,7 @@ static void test_sandbox_row(void **state)
 		else
 			assert_null(again->adopted_from);
 		expect_same_ports(sb, again);
+		expect_same_names(sb, again);
 		sandbox_free(again);
 		sandbox_free(sb);
 	}
@@ -301,6 +330,8 @@ static void test_sandbox_row_of_nothing(void **state)
 	assert_false(sb->confined);
 	assert_true(!sb->wants && !sb->exposed && !sb->ports);
 	assert_int_equal(sb->n_wants + sb->n_exposed + sb->n_ports, 0);
+	assert_null(sb->domainname);
+	assert_true(!sb->dns && !sb->dns_search && !sb->dns_options && !sb->extra_hosts);
 	sandbox_free(sb);
 }
 
@@ -418,6 +449,12 @@ static const char *const bad_sandboxes[] = {
 	"{\"labels\":\"x\"}",
 	"{\"labels\":{\"a\":[]}}",
 	"{\"confined\":1}",
+	"{\"domainname\":7}",
+	"{\"dns\":\"10.0.0.1\"}",
+	"{\"dns\":[10]}",
+	"{\"dns_search\":{}}",
+	"{\"dns_options\":[[]]}",
+	"{\"extra_hosts\":[null]}",
 	"{\"publish\":{}}",
 	"{\"publish\":[[\"tcp\",\"\",0,80,80,80]]}",
 	"{\"exposed\":7}",

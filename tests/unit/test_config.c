@@ -113,8 +113,6 @@ static const struct {
 	{ "create --security-opt apparmor=x", CNM_E_NOT_IMPLEMENTED,
 	  "--security-opt apparmor (HostConfig.SecurityOpt) is not supported by cnm", 0 },
 	{ "create --cpus 9999", CNM_E_INVALID, "range of CPUs is from 0.01 to ", 0 },
-	{ "create --dns", CNM_E_NOT_IMPLEMENTED, "--dns (HostConfig.Dns)", 0 },
-	{ "create --add-host", CNM_E_NOT_IMPLEMENTED, "--add-host (HostConfig.ExtraHosts)", 0 },
 	{ "create --device /dev", CNM_E_NOT_IMPLEMENTED,
 	  "--device (HostConfig.Devices) is not supported by cnm", 0 },
 	{ "create --pid", CNM_E_NOT_IMPLEMENTED, "--ipc (HostConfig.IpcMode)", 0 },
@@ -429,6 +427,61 @@ static void test_endpoints(void **state)
 		"conflicting options: hostname and the network mode");
 }
 
+/* ---- names */
+
+static void test_names(void **state)
+{
+	static const char *const empty[] = {
+		"{\"HostConfig\":{\"Dns\":null,\"DnsOptions\":null,\"DnsSearch\":null,\"ExtraHosts\":null}}",
+		"{\"HostConfig\":{}}"
+	};
+
+	decode_recorded("create --dns", 1047);
+	expect_members(c.host,
+		       "{\"Dns\":[\"1.1.1.1\"],\"DnsSearch\":[\"x\"],\"DnsOptions\":[\"y\"]}");
+	decode_recorded("create --add-host", 1041);
+	expect_members(c.host, "{\"Dns\":[],\"ExtraHosts\":[\"a:1.2.3.4\"]}");
+	for (size_t i = 0; i < ARRAY_LEN(empty); i++) {
+		assert_int_equal(decode(empty[i], 1047), 0);
+		expect_members(c.host, "{\"Dns\":[],\"DnsOptions\":[],\"DnsSearch\":[]}");
+		expect(json_object_get(c.host, "ExtraHosts"), "null");
+	}
+	/* As it was given, for inspect. */
+	assert_int_equal(
+		decode("{\"Hostname\":\"h.sub.example\",\"Domainname\":\"org\",\"HostConfig\":"
+		       "{\"ExtraHosts\":[\"a:[::1]\",\"gw:host-gateway\"],"
+		       "\"DnsSearch\":[\".\"],\"Dns\":[\"fe80::1%eth0\",\"FD00::1\"]}}",
+		       1047),
+		0);
+	expect_members(c.host, "{\"ExtraHosts\":[\"a:[::1]\",\"gw:host-gateway\"],"
+			       "\"DnsSearch\":[\".\"],\"Dns\":[\"fe80::1%eth0\",\"FD00::1\"]}");
+	expect_members(c.config, "{\"Hostname\":\"h.sub.example\",\"Domainname\":\"org\"}");
+}
+
+static void test_names_refused(void **state)
+{
+	host_invalid("{\"ExtraHosts\":[\"a\"]}", "bad format for add-host: \"a\"");
+	host_invalid("{\"ExtraHosts\":[\"a:x\"]}", "invalid IP address in add-host: \"x\"");
+	host_invalid("{\"ExtraHosts\":{}}", "HostConfig.ExtraHosts must be an array of strings");
+	host_invalid("{\"Dns\":[\"10.0.0.1\",\"x\"]}", "bad nameserver address x");
+	host_invalid("{\"Dns\":[10]}", "HostConfig.Dns must be a string");
+	host_invalid("{\"DnsSearch\":[\"a b\"]}", "a b is not a valid domain");
+	host_invalid("{\"DnsOptions\":[\"a\\nb\"]}", "invalid DNS option");
+	host_invalid("{\"NetworkMode\":\"container:x\",\"Dns\":[\"1.1.1.1\"]}",
+		     "conflicting options: dns and the network mode");
+	host_invalid("{\"NetworkMode\":\"container:x\",\"ExtraHosts\":[\"a:1.1.1.1\"]}",
+		     "conflicting options: custom host-to-IP mapping and the network mode");
+	assert_int_equal(
+		decode("{\"Domainname\":\"d\",\"HostConfig\":{\"NetworkMode\":\"container:x\","
+		       "\"DnsSearch\":[\"x\"],\"DnsOptions\":[\"y\"]}}",
+		       1047),
+		0);
+	assert_int_equal(decode("{\"HostConfig\":{\"NetworkMode\":\"host\",\"Dns\":[\"1.1.1.1\"],"
+				"\"ExtraHosts\":[\"a:1.1.1.1\"]}}",
+				1047),
+			 0);
+}
+
 /* ---- ports and links */
 
 static const char undefined[] = "can't be used with links. This would result in undefined behavior";
@@ -655,6 +708,8 @@ int main(void)
 		cmocka_unit_test_teardown(test_limits_refused, done),
 		cmocka_unit_test_teardown(test_limits, done),
 		cmocka_unit_test_teardown(test_endpoints, done),
+		cmocka_unit_test_teardown(test_names, done),
+		cmocka_unit_test_teardown(test_names_refused, done),
 		cmocka_unit_test_teardown(test_ports, done),
 		cmocka_unit_test_teardown(test_links, done),
 		cmocka_unit_test_teardown(test_merge, done),

@@ -358,12 +358,12 @@ static void test_route(void **state)
 	struct probe_route r;
 	char text[48];
 
-	assert_ok(probe_route(&local, &r, &err));
+	assert_ok(probe_route(NULL, &local, &r, &err));
 	assert_true(r.found && r.local);
-	assert_ok(probe_route(&far, &r, &err));
+	assert_ok(probe_route(NULL, &far, &r, &err));
 	assert_false(r.found);
 	sh("ip link add d0 type veth peer name d1 && ip addr add 198.51.100.1/24 dev d0 && ip link set d0 up && ip link set d1 up");
-	assert_ok(probe_route(&near, &r, &err));
+	assert_ok(probe_route(NULL, &near, &r, &err));
 	assert_true(r.found && !r.local);
 	assert_string_equal(r.link, "d0");
 	assert_string_equal(ip_format(&r.source, text), "198.51.100.1");

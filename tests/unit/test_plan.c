@@ -114,7 +114,7 @@ static void add_hold(struct plan *p, uint16_t port)
 static void build_all(struct plan *p)
 {
 	add_netns(p, "con1", "new");
-	plan_add_file(p, SB, SB, "/run/x/hosts", strdup("127.0.0.1\tlocalhost\n"));
+	plan_add_file(p, SB, SB, "/run/x/hosts", strdup("127.0.0.1\tlocalhost\n"), PLAN_EDITS_NONE);
 	add_hold(p, 80);
 	plan_add_elemf(p, NET, "brs", "br-1");
 	plan_add_elemf(p, NET, "same", "br-1", "br-1", "accept");
@@ -424,7 +424,7 @@ static void test_a_failed_plan_is_no_plan(void **state)
 	struct cnm_error err = { 0 };
 	struct plan_diff d = { .n = 7 };
 
-	plan_add_file(&bad, SB, SB, "/x", NULL);
+	plan_add_file(&bad, SB, SB, "/x", NULL, PLAN_EDITS_NONE);
 	assert_true(bad.failed);
 	assert_int_equal(plan_check(&bad, &err), -ENOMEM);
 	assert_non_null(strstr(err.text, "plan"));
@@ -539,7 +539,7 @@ static void add_random_item(struct plan *p)
 		plan_add_sysctl(p, place, NET, name, value);
 		break;
 	case 4:
-		plan_add_file(p, SB, SB, name, strdup(value));
+		plan_add_file(p, SB, SB, name, strdup(value), PLAN_EDITS_NONE);
 		break;
 	case 5:
 		plan_add_elemf(p, NET, rng(2) ? "brs" : "internal", name);

@@ -111,6 +111,7 @@ static struct spec_input input(void)
 				    .rootfs = rootfs,
 				    .netns = netns,
 				    .hostname = "box",
+				    .domainname = "dom.ain",
 				    .hosts_path = path,
 				    .cgroup = cgroup,
 				    .cgroup2 = access("/sys/fs/cgroup/cgroup.procs", F_OK) == 0 };
@@ -262,7 +263,7 @@ static void test_user(void **state)
 static void test_limits(void **state)
 {
 	const char *body =
-		"{\"Env\":[\"A=1\",\"PATH=/bin\",\"HOME\"],\"Domainname\":\"dom.ain\",\"HostConfig\":"
+		"{\"Env\":[\"A=1\",\"PATH=/bin\",\"HOME\"],\"HostConfig\":"
 		"{\"Ulimits\":[{\"Name\":\"nofile\",\"Soft\":100,\"Hard\":200},"
 		"{\"Name\":\"core\",\"Soft\":0,\"Hard\":-1}],\"Memory\":67108864,\"PidsLimit\":50,"
 		"\"NanoCpus\":500000000,\"CpusetCpus\":\"0\",\"OomScoreAdj\":100,\"ShmSize\":1048576,"
@@ -279,7 +280,7 @@ static void test_limits(void **state)
 	expect("cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us /sys/fs/cgroup/cpu.max; true", body,
 	       "50000");
 	expect("mount | grep shm; env", body, "size=1024k");
-	expect("env", body, "HOSTNAME=box.dom.ain\n");
+	expect("env", body, "HOSTNAME=box\n");
 	expect("env", body, "A=1\n");
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /* Notices by inotify that a file changed, whatever links lead to it. */
-#include "resolver/resolv_watch.h"
+#include "base/file_watch.h"
 
 #include <errno.h>
 #include <string.h>
@@ -13,6 +13,7 @@
 #define EVENTS                                                                                   \
 	(IN_CLOSE_WRITE | IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE | IN_DELETE_SELF | \
 	 IN_MOVE_SELF | IN_ONLYDIR)
+#define FILE_EVENTS (IN_CLOSE_WRITE | IN_DELETE_SELF | IN_MOVE_SELF)
 
 /* Cuts path at its last slash, and returns what followed it. dir becomes "/" or "." if need be. */
 static const char *path_split(char path[PATH_MAX], char name[NAME_MAX + 1])
@@ -29,11 +30,11 @@ static const char *path_split(char path[PATH_MAX], char name[NAME_MAX + 1])
 }
 
 /* Watches the directory of path, or the nearest one above it that there is. false: impossible. */
-static bool watch_hop(struct resolv_watch *w, const char *path)
+static bool watch_hop(struct file_watch *w, const char *path)
 {
 	char dir[PATH_MAX];
 
-	if (w->n_hops == RESOLV_WATCH_HOPS || !str_copy(dir, sizeof(dir), path))
+	if (w->n_hops == FILE_WATCH_HOPS || !str_copy(dir, sizeof(dir), path))
 		return false;
 	for (;;) {
 		const char *parent = path_split(dir, w->hops[w->n_hops].name);
@@ -46,6 +47,20 @@ static bool watch_hop(struct resolv_watch *w, const char *path)
 		if (errno != ENOENT || parent != dir)
 			return false;
 	}
+}
+
+/*
+ * What is written into a file that is a mount of its own is not told of the directory it lies in.
+ * The event has no name, and the hop none either.
+ */
+static void watch_file(struct file_watch *w, const char *path)
+{
+	int wd = w->n_hops < FILE_WATCH_HOPS ? inotify_add_watch(w->fd, path, FILE_EVENTS) : -1;
+
+	if (wd < 0)
+		return;
+	w->hops[w->n_hops].name[0] = '\0';
+	w->hops[w->n_hops++].wd = wd;
 }
 
 /* Replaces path by what the link there says. false: it is no link. */
@@ -67,20 +82,30 @@ static bool follow(char path[PATH_MAX])
 	return str_copy(path, PATH_MAX, whole);
 }
 
-static void watch_all(struct resolv_watch *w)
+static void watch_path(struct file_watch *w, const char *whole)
 {
 	char path[PATH_MAX];
 
-	w->n_hops = 0;
-	str_copy(path, sizeof(path), w->path);
-	while (watch_hop(w, path) && follow(path))
-		;
+	str_copy(path, sizeof(path), whole);
+	while (watch_hop(w, path)) {
+		if (!follow(path)) {
+			watch_file(w, path);
+			break;
+		}
+	}
 }
 
-int resolv_watch_open(struct resolv_watch *w, const char *path)
+static void watch_all(struct file_watch *w)
 {
-	if (!str_copy(w->path, sizeof(w->path), path))
-		return -ENAMETOOLONG;
+	w->n_hops = 0;
+	for (size_t i = 0; i < w->n_paths; i++)
+		watch_path(w, w->paths[i]);
+}
+
+int file_watch_open(struct file_watch *w, const char *const *paths, size_t n)
+{
+	memcpy(w->paths, paths, n * sizeof(*paths));
+	w->n_paths = n;
 	w->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	if (w->fd < 0)
 		return -errno;
@@ -88,26 +113,26 @@ int resolv_watch_open(struct resolv_watch *w, const char *path)
 	return 0;
 }
 
-static bool concerns(const struct resolv_watch *w, const struct inotify_event *ev)
+static bool concerns(const struct file_watch *w, const struct inotify_event *ev)
 {
 	if (ev->mask & (IN_Q_OVERFLOW | IN_DELETE_SELF | IN_MOVE_SELF))
 		return true;
 	for (size_t i = 0; i < w->n_hops; i++) {
-		if (ev->wd == w->hops[i].wd && ev->len && streq(ev->name, w->hops[i].name))
+		if (ev->wd == w->hops[i].wd && streq(ev->len ? ev->name : "", w->hops[i].name))
 			return true;
 	}
 	return false;
 }
 
 /* Watches that are still wanted are added again right away; the others would only make noise. */
-static void watch_again(struct resolv_watch *w)
+static void watch_again(struct file_watch *w)
 {
 	for (size_t i = 0; i < w->n_hops; i++)
 		inotify_rm_watch(w->fd, w->hops[i].wd);
 	watch_all(w);
 }
 
-bool resolv_watch_changed(struct resolv_watch *w)
+bool file_watch_changed(struct file_watch *w)
 {
 	char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
 	bool changed = false;
