@@ -153,6 +153,22 @@ static void read_head(struct connection *c)
 	c->endless = !value && !c->chunked && c->status != 204 && c->status != 304;
 }
 
+/* The pieces of a chunked body become one. */
+static void join_chunks(struct connection *c)
+{
+	char *to = c->buf + c->body, *from = to, *data, *end = c->buf + c->len;
+	size_t n;
+
+	while ((n = strtoul(from, &data, 16)) && (data = strstr(data, "\r\n")) &&
+	       n <= (size_t)(end - data - 2)) {
+		memmove(to, data + 2, n);
+		to += n;
+		from = data + 2 + n;
+	}
+	*to = '\0';
+	c->len = (size_t)(to - c->buf);
+}
+
 /* Take what has arrived. */
 static int receive(struct connection *c)
 {
@@ -174,10 +190,13 @@ static int receive(struct connection *c)
 		read_head(c);
 	if (!c->body)
 		return 0;
-	if (c->chunked)
+	if (c->chunked) {
 		c->done = c->len - c->body >= 5 && strcmp(c->buf + c->len - 5, "0\r\n\r\n") == 0;
-	else
+		if (c->done)
+			join_chunks(c);
+	} else {
 		c->done = !c->endless && c->len - c->body >= c->want;
+	}
 	return 0;
 }
 

@@ -9,6 +9,7 @@ import time
 from host import Client, Failed, Floor, Host, Program, Teller, processes, resident
 
 SOCKET = "/run/cnm/cnm.sock"
+RESOLV_CONF = "/run/resolv.conf"
 PAUSE = 0.005     # between single steps: what one leaves to be done behind it is not the next's
 QUIET = 3         # until what was created has been announced, which goes on behind the answers
 BATCH = 20        # requests without a pause
@@ -26,20 +27,28 @@ class Engine:
     IMAGE = "busybox"
     BUSYBOX = "/bin/busybox"  # in the image
 
-    def __init__(self, paths, *options):
+    def __init__(self, paths, *options, nameserver=None):
+        """nameserver: the address of the host's; else it has none."""
         self.paths, self.options = paths, options
         self.host = Host("-".join(["cnm", *options[1:]]))
+        with open(self.host.root + RESOLV_CONF, "w") as f:
+            f.write("nameserver %s\n" % nameserver if nameserver else "")
         self.socket = self.host.root + SOCKET
         self.log = os.path.join(paths.scratch, self.host.name + ".log")
         self.program = None
         self.client = Client(paths.tool("client"), self.socket)
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.end()
+            raise
 
     def start(self):
         """Nanoseconds at which it was let go."""
         self.program = Program(self.host, [
             self.paths.cnm("cnmd/cnmd"), "--keeper", self.paths.cnm("keeper/cnm-keeper"),
-            "--cgroup-parent", self.host.cgroup, "--log-level", "warn", *self.options], self.log)
+            "--cgroup-parent", self.host.cgroup, "--resolv-conf", RESOLV_CONF,
+            "--log-level", "warn", *self.options], self.log)
         start = self.program.go()
         self.client.tell("retry GET /networks")
         status, _, end, _ = self.client.answer()
@@ -89,6 +98,9 @@ class Engine:
 
     def disconnect(self, network, sandbox):
         return self.client.time(self.joining("disconnect", network, sandbox))
+
+    def netns(self, sandbox):
+        return "%s/run/netns/%s" % (self.host.root, sandbox)
 
     def address(self, sandbox):
         """Its first."""
@@ -234,7 +246,7 @@ def measure_network(world, table, quick):
 
 def start_flow(world):
     engine = world.engine
-    where = ["%s/run/netns/%s" % (engine.host.root, name) for name in ("s1", "s3")]
+    where = [engine.netns(name) for name in ("s1", "s3")]
     flow = Teller([engine.paths.tool("flow"), where[0], engine.address("s1"),
                    where[1], engine.address("s3")])
     if flow.line() != "running\n":

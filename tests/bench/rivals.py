@@ -3,6 +3,7 @@
 host of its own. Their Debian packages are unpacked below build/debs and never installed; nothing of
 theirs outlives the host."""
 import glob
+import json
 import os
 import subprocess
 import time
@@ -137,6 +138,12 @@ class Rival:
 
     def disconnect(self, network, name):
         return self.join("disconnect", network, name)
+
+    def endpoint(self, name, network):
+        """Of a container that runs: the path of its namespace, and its EndpointSettings."""
+        found = json.loads(self.client.ask("GET %s/containers/%s/json" % (self.API, name))[1])
+        settings = found["NetworkSettings"]
+        return self.host.root + settings["SandboxKey"], settings["Networks"][network]
 
     def resident(self):
         pids = processes(self.host, *self.PROGRAMS)

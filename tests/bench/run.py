@@ -8,12 +8,14 @@ import tempfile
 
 import cnm
 import containers
+import names
 import rivals
 import traffic
 from host import Failed
 from table import Table
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+WORLDS = cnm, containers, traffic, names
 
 
 class Paths:
@@ -37,9 +39,9 @@ def run_section(table, name, function, *args):
         table.failed(name, failed)
 
 
-def run_world(table, module, names, paths, quick):
+def run_world(table, module, wanted, paths, quick):
     """Those sections of a module that share what they are measured on."""
-    chosen = [name for name in module.SECTIONS if not names or name in names]
+    chosen = [name for name in module.SECTIONS if not wanted or name in wanted]
     if not chosen:
         return
     world = module.World(paths)
@@ -52,10 +54,9 @@ def run_world(table, module, names, paths, quick):
 
 def main(argv):
     quick = "--quick" in argv
-    names = [word for word in argv if word != "--quick"]
-    known = list(dict.fromkeys([*cnm.SECTIONS, *containers.SECTIONS,
-                              *traffic.SECTIONS, *rivals.SECTIONS]))
-    unknown = [word for word in names if word not in known]
+    wanted = [word for word in argv if word != "--quick"]
+    known = list(dict.fromkeys([name for module in (*WORLDS, rivals) for name in module.SECTIONS]))
+    unknown = [word for word in wanted if word not in known]
     if unknown:
         print("bench: unknown option or figure %s: there are %s" % (unknown[0], ", ".join(known)),
               file=sys.stderr)
@@ -65,11 +66,10 @@ def main(argv):
     scratch = tempfile.mkdtemp(prefix="cnm-bench.")
     paths = Paths(scratch)
     try:
-        run_world(table, cnm, names, paths, quick)
-        run_world(table, containers, names, paths, quick)
-        run_world(table, traffic, names, paths, quick)
+        for module in WORLDS:
+            run_world(table, module, wanted, paths, quick)
         for name, function in rivals.SECTIONS.items():
-            if not names or name in names:
+            if not wanted or name in wanted:
                 run_section(table, name, function, paths, table, quick)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

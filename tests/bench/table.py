@@ -44,7 +44,8 @@ class Table:
     def failed(self, name, why):
         print("  %s: not measured: %s" % (name, why), flush=True)
 
-    def figure(self, what, values, goal=None, unit="", detail=""):
+    def figure(self, what, values, goal=None, unit="", detail="", more_is_better=False):
+        """The goal is the most there may be, or the least of what there should be more of."""
         low, middle, high = quartiles(values)
         mark = "x" if unit == "x" else " " + unit
         text = "%s%s (%s..%s)" % (number(middle), mark, number(low), number(high))
@@ -55,10 +56,12 @@ class Table:
             verdict = "not measured"
         elif goal is None:
             verdict = "%s times %s" % (number(middle if middle > 1 else 1 / middle),
-                                       "slower" if middle > 1 else "faster")
+                                       "faster" if (middle > 1) == more_is_better else "slower")
         else:
-            verdict = "met" if middle <= goal else "MISSED"
-        self.line(what, "" if goal is None else "<= %.3g%s" % (goal, mark), text, verdict, detail)
+            verdict = "met" if (middle >= goal if more_is_better else middle <= goal) else "MISSED"
+        sign = ">=" if more_is_better else "<="
+        self.line(what, "" if goal is None else "%s %.3g%s" % (sign, goal, mark), text, verdict,
+                  detail)
 
     def pairs(self, what, pairs, goal=None, names=("cnm", "floor")):
         """Pairs of times that were taken in turn, in ms: their ratios."""
@@ -67,6 +70,14 @@ class Table:
             names[0], number(statistics.median(sides[0])), names[1],
             number(statistics.median(sides[1])), len(pairs))
         self.figure(what, [a / b for a, b in pairs], goal, "x", detail)
+
+    def rates(self, what, pairs, goal, names):
+        """Pairs of how many a second that were taken in turn: their ratios."""
+        sides = list(zip(*pairs))
+        detail = "%s %s a second, %s %s, %d pairs" % (
+            names[0], number(statistics.median(sides[0])), names[1],
+            number(statistics.median(sides[1])), len(pairs))
+        self.figure(what, [a / b for a, b in pairs], goal, "x", detail, more_is_better=True)
 
     def value(self, what, value, goal=None, unit="", detail=""):
         """One value without spread, such as a count or a sum."""

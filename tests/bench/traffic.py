@@ -80,7 +80,7 @@ class Side:
         self.engine.create_network("net")
         self.publish("target", ("tcp", PORT, INSIDE), ("tcp", FLOW_PORT, FLOW_PORT),
                      ("udp", FLOW_PORT, FLOW_PORT))
-        self.target = self.engine.host.root + "/run/netns/target"
+        self.target = self.engine.netns("target")
 
     def publish(self, name, *ports):
         """A sandbox; ms."""
