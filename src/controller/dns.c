@@ -93,7 +93,7 @@ static json_t *servers_of_file(const struct cnm_engine *e, const struct asker *a
 	size_t count;
 
 	snprintf(path, sizeof(path), "%s/sandboxes/%s/resolv.conf", e->run_dir, a->id);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
 	n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
 	text[n > 0 ? n : 0] = '\0';
 	count = resolv_conf_servers(text, servers);

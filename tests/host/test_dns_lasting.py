@@ -112,16 +112,23 @@ def test_questions_on_their_way_outlive_it(furnished, kill):
 
 def test_by_tcp(furnished):
     """Connections end with the daemon; new ones wait for the next."""
+    def ask(sock):
+        data = names.message(names.question("peer"))
+        sock.sendall(len(data).to_bytes(2, "big") + data)
+
+    def answer(sock):
+        with sock.makefile("rb") as stream:
+            return names.Reply(stream.read(int.from_bytes(stream.read(2), "big"))).texts
     with names.connect(furnished.view, tcp=True) as sock:
+        ask(sock)
+        assert answer(sock) == furnished.local["peer"]
         furnished.kill9()
         assert not sock.recv(1)
         later = names.connect(furnished.view, tcp=True, timeout=harness.PATIENCE)
         with later:
-            data = names.message(names.question("peer"))
-            later.sendall(len(data).to_bytes(2, "big") + data)
+            ask(later)
             furnished.start()
-            stream = later.makefile("rb")
-            assert names.Reply(stream.read(int.from_bytes(stream.read(2), "big"))).texts == furnished.local["peer"]
+            assert answer(later) == furnished.local["peer"]
 
 
 def test_a_container_over_restarts(furnished):

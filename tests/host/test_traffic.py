@@ -192,23 +192,29 @@ def test_sctp(topology, address, port, target, seen):
 
 def test_the_hosts_loopback_is_guarded(topology):
     """A container that routes 127.0.0.1 to its gateway, where route_localnet is on: dropped. And it
-    would arrive without that one rule."""
+    would arrive without that one rule. While no daemon runs, which would put its loopback back."""
     host, abuser = topology.host, topology.places["1b"]
-    abuser.run("sh", "-ec", """
-        echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet
-        ip addr flush dev lo
-        ip route add 127.0.0.1/32 via 10.61.0.1
-        """)
     attempt = (abuser, "tcp", "127.0.0.1", 7777, four("1b"))
-    assert traffic.silent(*attempt)
+
+    def abuse():
+        abuser.run("sh", "-ec", """
+            echo 1 >/proc/sys/net/ipv4/conf/all/route_localnet
+            ip addr flush dev lo
+            ip route replace 127.0.0.1/32 via 10.61.0.1
+            """)
+        assert traffic.silent(*attempt)
     host.stop()
     try:
+        abuse()
         host.run("nft", "flush", "chain", "inet", "cnm", "guard")
         assert traffic.ask(*attempt) == "host " + four("1b")
+        host.start()
+        host.wait_healed()
+        host.stop()
+        abuse()
     finally:
         host.start()
     host.wait_healed()
-    assert traffic.silent(*attempt)
 
 
 def test_a_port_is_closed_with_its_sandbox(topology):
