@@ -59,16 +59,16 @@ bool resolv_conf_next(const char **pos, struct text *ret_keyword, struct text *r
 	return false;
 }
 
-/* "::ffff:127.0.0.1" is 127.0.0.1, and to be told as such. */
-static void unmap(struct cnm_ip *ip)
+/* "::ffff:127.0.0.1" is 127.0.0.1, and to be told as such; it has no scope. */
+static void unmap(struct resolv_server *s)
 {
 	static const uint8_t prefix[12] = { [10] = 0xff, [11] = 0xff };
-	struct cnm_ip ip4 = { .family = AF_INET };
+	struct resolv_server ip4 = { .ip.family = AF_INET };
 
-	if (ip->family != AF_INET6 || memcmp(ip->b, prefix, sizeof(prefix)) != 0)
+	if (s->ip.family != AF_INET6 || memcmp(s->ip.b, prefix, sizeof(prefix)) != 0)
 		return;
-	memcpy(ip4.b, ip->b + sizeof(prefix), 4);
-	*ip = ip4;
+	memcpy(ip4.ip.b, s->ip.b + sizeof(prefix), 4);
+	*s = ip4;
 }
 
 int resolv_server_parse(struct resolv_server *ret, struct text word)
@@ -87,7 +87,7 @@ int resolv_server_parse(struct resolv_server *ret, struct text word)
 		memcpy(server.scope, percent + 1, word.n - n - 1);
 	if (ip_parse(&server.ip, ip) < 0 || (percent && server.ip.family != AF_INET6))
 		return -EINVAL;
-	unmap(&server.ip);
+	unmap(&server);
 	*ret = server;
 	return 0;
 }
