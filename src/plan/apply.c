@@ -388,12 +388,15 @@ void keep_all(struct applier *a)
 		a->opt.keep_again(a->opt.arg);
 }
 
+/* The routes of a link that is down still lead to it if they are local. */
 bool dns_is_local(const struct handle *h)
 {
 	static const struct cnm_ip at = { .family = AF_INET, .b = { 127, 0, 0, 11 } };
 	struct probe_route route;
+	struct rtnl_link lo;
 
-	return probe_route(h->rtnl, &at, &route, NULL) == 0 && route.local;
+	return rtnl_link_by_index(h->rtnl, LOOPBACK_IFINDEX, &lo) == 0 && lo.up &&
+	       probe_route(h->rtnl, &at, &route, NULL) == 0 && route.local;
 }
 
 /* Up, with its address: in a namespace that others made, or where somebody took them away. */

@@ -170,7 +170,7 @@ def test_a_server_of_the_containers_own(engine):
 
 DAMAGE = ["nft flush ruleset", "for t in $(nft list tables | awk '{print $2 \":\" $3}'); do nft delete table ${t%:*} ${t#*:}; done",
           "nft list tables | awk '{print $2, $3}' | while read f t; do nft flush table $f $t; done",
-          "ip addr flush dev lo; ip link set lo down"]
+          "ip addr flush dev lo; ip link set lo down", "ip link set lo down", "ip addr flush dev lo"]
 
 
 @pytest.mark.parametrize("away", [False, True], ids=["there", "away"])
