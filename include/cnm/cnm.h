@@ -69,7 +69,16 @@ struct cnm_options {
 	size_t n_dns, n_dns_search, n_dns_options;
 	/* What "host-gateway" of extra hosts stands for; NULL: the default bridge's gateways. */
 	const char *const *host_gateways;
-	size_t n_host_gateways;                              /* at most one of each family */
+	size_t n_host_gateways; /* at most one of each family */
+	/*
+	 * Networks of several hosts (docs/CLUSTER.md): the store's URL ("etcd://HOST:PORT[,...]
+	 * [/PREFIX]", "consul", "zk"), NULL: none; the address by which other hosts reach this one,
+	 * "ADDRESS[:PORT]" or "INTERFACE[:PORT]"; and "KEY=VALUE" texts: kv.cacertfile,
+	 * kv.certfile, kv.keyfile, discovery.heartbeat, discovery.ttl and cnm.grace, in seconds.
+	 */
+	const char *cluster_store, *cluster_advertise;
+	const char *const *cluster_store_opts;
+	size_t n_cluster_store_opts;
 	void (*log)(int level, const char *line, void *arg); /* 3 error .. 7 debug; NULL: stderr */
 	void *log_arg;
 };
@@ -303,6 +312,20 @@ int cnm_network_disconnect(struct cnm_engine *engine, const char *network, const
  *  "Counters":{"Queries","Local","Cached","Forwarded","Failed","Refused","Tcp","InFlight"}}
  */
 int cnm_dns(struct cnm_engine *engine, const char *sandbox, char **ret_json, struct cnm_error *err);
+
+/* ------------------------------------------------------------------------- hosts of the cluster */
+
+/*
+ * JSON: {"Id","Name","Address","Grace","Self":bool,"State":"up"|"lost"|"unreached" (this host,
+ * while it does not reach the store),"LostSeconds","Endpoints"}, an array of them for the list.
+ * ref: an id, a name, or the beginning of an id. UNAVAILABLE where there is no cluster.
+ */
+int cnm_node_list(struct cnm_engine *engine, char **ret_json, struct cnm_error *err);
+int cnm_node_inspect(struct cnm_engine *engine, const char *ref, char **ret_json,
+		     struct cnm_error *err);
+/* Forgets a host that is lost; its endpoints are removed and leave tombstones. CONFLICT if it is
+ * up. */
+int cnm_node_remove(struct cnm_engine *engine, const char *ref, struct cnm_error *err);
 
 /*
  * A flow of packets. from and to: a sandbox, "host", or an address. port 0: any packet at all,

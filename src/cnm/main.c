@@ -24,6 +24,7 @@ static const struct {
 	{ "endpoint", "Manage endpoints", endpoint_commands },
 	{ "image", "Manage images", image_commands },
 	{ "network", "Manage networks", network_commands },
+	{ "node", "Manage the hosts of the cluster", node_commands },
 	{ "sandbox", "Manage sandboxes", sandbox_commands },
 	{ "volume", "Manage volumes", volume_commands },
 };

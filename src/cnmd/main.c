@@ -79,6 +79,13 @@ static const char help_text[] =
 	"  --host-gateway-ip IP   what host-gateway in --add-host stands for, one of each\n"
 	"                         family (default: the gateways of the network \"bridge\");\n"
 	"                         these four may be given several times\n"
+	"  --cluster-store URL    networks over many hosts: etcd://HOST:PORT[,...][/PREFIX],\n"
+	"                         consul://... or zk://... (docs/STORES.md)\n"
+	"  --cluster-advertise ADDRESS|INTERFACE\n"
+	"                         where the other hosts reach this one\n"
+	"  --cluster-store-opt KEY=VALUE\n"
+	"                         kv.cacertfile, kv.certfile, kv.keyfile (TLS), discovery.ttl,\n"
+	"                         discovery.heartbeat, cnm.grace (s); may be given several times\n"
 	"  --log-level LEVEL      error, warn, info or debug (default info)\n"
 	"  --teardown             remove everything the engine made, and exit\n"
 	"  --version, --help\n";
@@ -104,6 +111,9 @@ enum {
 	OPT_DNS_SEARCH,
 	OPT_DNS_OPT,
 	OPT_HOST_GATEWAY_IP,
+	OPT_CLUSTER_STORE,
+	OPT_CLUSTER_ADVERTISE,
+	OPT_CLUSTER_STORE_OPT,
 	OPT_LOG_LEVEL,
 	OPT_TEARDOWN,
 	OPT_VERSION,
@@ -132,6 +142,9 @@ static const struct option long_options[] = {
 	{ "dns-search", required_argument, NULL, OPT_DNS_SEARCH },
 	{ "dns-opt", required_argument, NULL, OPT_DNS_OPT },
 	{ "host-gateway-ip", required_argument, NULL, OPT_HOST_GATEWAY_IP },
+	{ "cluster-store", required_argument, NULL, OPT_CLUSTER_STORE },
+	{ "cluster-advertise", required_argument, NULL, OPT_CLUSTER_ADVERTISE },
+	{ "cluster-store-opt", required_argument, NULL, OPT_CLUSTER_STORE_OPT },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "teardown", no_argument, NULL, OPT_TEARDOWN },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -272,6 +285,14 @@ static int set_option(struct settings *s, int option, const char *value)
 		return add(&s->engine.dns_options, &s->engine.n_dns_options, value);
 	case OPT_HOST_GATEWAY_IP:
 		return add(&s->engine.host_gateways, &s->engine.n_host_gateways, value);
+	case OPT_CLUSTER_STORE:
+		s->engine.cluster_store = value;
+		return 0;
+	case OPT_CLUSTER_ADVERTISE:
+		s->engine.cluster_advertise = value;
+		return 0;
+	case OPT_CLUSTER_STORE_OPT:
+		return add(&s->engine.cluster_store_opts, &s->engine.n_cluster_store_opts, value);
 	case OPT_LOG_LEVEL:
 		return set_log_level(value);
 	case OPT_TEARDOWN:
@@ -486,6 +507,7 @@ static void settings_free(struct settings *s)
 	free((void *)s->engine.dns_search);
 	free((void *)s->engine.dns_options);
 	free((void *)s->engine.host_gateways);
+	free((void *)s->engine.cluster_store_opts);
 }
 
 int main(int argc, char **argv)

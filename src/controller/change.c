@@ -86,6 +86,9 @@ int row_endpoint(const struct endpoint *ep, enum store_state s, struct row_bufs 
 		.ip6 = ip_format(&ep->ip6, bufs->ip6),
 		.mac = mac_is_set(&ep->mac) ? mac_format(&ep->mac, bufs->mac) : NULL,
 	};
+	/* What others have is theirs to keep apart: it is in the body only. */
+	if (endpoint_is_remote(ep))
+		row->name = row->ip4 = row->ip6 = row->mac = NULL;
 	row->body = endpoint_encode(ep);
 	return row->body ? 0 : -ENOMEM;
 }

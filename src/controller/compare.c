@@ -55,6 +55,23 @@ char (*compare_sandboxes(struct cnm_engine *e, bool (*pick)(const struct sandbox
 	return ids;
 }
 
+char (*compare_networks(struct cnm_engine *e, unsigned *ret_n))[ID_SIZE]
+{
+	const struct network *net;
+	char(*ids)[ID_SIZE];
+	unsigned n = 0;
+	LOCKED(&e->lock);
+
+	list_for_each (net, &e->model.networks, node)
+		n++;
+	ids = calloc(n + 1, ID_SIZE);
+	*ret_n = 0;
+	list_for_each (net, &e->model.networks, node)
+		if (ids && network_is_global(net) && network_is_present(net))
+			memcpy(ids[(*ret_n)++], net->id, ID_SIZE);
+	return ids;
+}
+
 /* ---- what is wanted in a place, from the model */
 
 static void want_host(const struct cnm_engine *e, struct plan *want, struct plan *ignore)
@@ -85,15 +102,50 @@ static void want_host(const struct cnm_engine *e, struct plan *want, struct plan
 	}
 }
 
-/* The part of a plan that applier_dump() looks at for the host: not the ends inside sandboxes. */
-static bool is_of_host(const struct plan_item *i)
+/*
+ * The place of a global network, with the near ends of its endpoints. It comes with the first of
+ * them and goes with the last: while a request has all of them in hand, so it has the place.
+ */
+static int want_network(const struct cnm_engine *e, const struct network *n, struct plan *want,
+			struct plan *ignore)
 {
-	return !i->sandbox[0] && !(i->kind == PLAN_LINK && i->link.type == PLAN_VETH);
+	const struct endpoint *ep;
+	bool stays = false;
+
+	if (n->state != OBJ_READY || !network_is_present(n))
+		return COMPARE_GONE;
+	plan_network(e, n, want);
+	list_for_each (ep, &n->endpoints, in_network) {
+		bool ready = ep->state == OBJ_READY && ep->sandbox && !ep->sandbox->busy;
+
+		if (!ep->sandbox || endpoint_is_stopped(ep))
+			continue;
+		n->driver->endpoint_plan(ep, &e->env, ready ? want : ignore);
+		stays |= ready;
+	}
+	return stays ? COMPARED : COMPARE_BUSY;
 }
 
-static int want_place(struct cnm_engine *e, const char *place, struct plan *want,
+/*
+ * The part of a difference that is this place's to mend: of the host and of a network what is
+ * there, without the near ends, which are compared with the far ones, unless nobody wants them; of
+ * a sandbox all that is not on the host.
+ */
+static bool concerns(const struct plan_op *op, const char *place, bool network)
+{
+	const struct plan_item *i = op->want ? op->want : op->have;
+	bool near_end = i->kind == PLAN_LINK && i->link.type == PLAN_VETH;
+
+	if (!place[0] || network)
+		return streq(i->sandbox, place) && (!near_end || !op->want);
+	return i->sandbox[0] || near_end;
+}
+
+static int want_place(struct cnm_engine *e, const char *place, struct comparison *c,
 		      struct plan *ignore)
 {
+	struct plan *want = &c->want;
+	struct network *n;
 	struct sandbox *sb;
 	LOCKED(&e->lock);
 
@@ -101,6 +153,10 @@ static int want_place(struct cnm_engine *e, const char *place, struct plan *want
 		want_host(e, want, ignore);
 		return COMPARED;
 	}
+	n = map_get(&e->model.network_by_id, place);
+	c->network = n;
+	if (n)
+		return want_network(e, n, want, ignore);
 	sb = map_get(&e->model.sandbox_by_id, place);
 	if (!sb || (sb->stopped && !sb->busy))
 		return COMPARE_GONE;
@@ -146,8 +202,9 @@ static void free_keys(struct map *m)
 }
 
 /* Drop the ops about what a request has in hand, and those about other places. */
-static int leave_out(struct plan_diff *d, const struct plan *ignore, const char *place)
+static int leave_out(struct comparison *c, const struct plan *ignore, const char *place)
 {
+	struct plan_diff *d = &c->diff;
 	struct map keys = { 0 };
 	int r = add_keys(&keys, ignore);
 	size_t n = 0;
@@ -159,8 +216,7 @@ static int leave_out(struct plan_diff *d, const struct plan *ignore, const char 
 
 		if (!key)
 			r = -ENOMEM;
-		else if (!map_get(&keys, key) &&
-			 (place[0] ? !is_of_host(item) : !op->want || is_of_host(item)))
+		else if (!map_get(&keys, key) && concerns(op, place, c->network))
 			d->ops[n++] = *op;
 	}
 	free_keys(&keys);
@@ -186,7 +242,7 @@ static int read_back(struct cnm_engine *e, const char *place, const struct plan 
 		return r;
 	r = plan_diff(&c->have, &c->want, &c->diff);
 	if (r == 0)
-		r = leave_out(&c->diff, ignore, place);
+		r = leave_out(c, ignore, place);
 	return r < 0 ? cnm_error_errno(err, r, "compare") : 0;
 }
 
@@ -195,7 +251,7 @@ int compare_place(struct cnm_engine *e, const char *place, struct comparison *re
 {
 	struct comparison c = { 0 };
 	struct plan ignore = { 0 };
-	int r = want_place(e, place, &c.want, &ignore);
+	int r = want_place(e, place, &c, &ignore);
 
 	if (r == COMPARED)
 		r = read_back(e, place, &ignore, &c, err);
@@ -209,6 +265,17 @@ int compare_place(struct cnm_engine *e, const char *place, struct comparison *re
 }
 
 /* ---- mending */
+
+static void log_left_alone(const struct plan_item *i, const char *key)
+{
+	struct strbuf where = { 0 };
+
+	plan_item_where(i, &where);
+	log_warn("%s %s was mended 5 times within a minute and is left alone now; "
+		 "`cnm doctor --repair` mends it",
+		 key, where.s ? where.s : "");
+	strbuf_free(&where);
+}
 
 /* May this be mended once more? Notes that it is. */
 static bool may_mend(struct mended *m, const struct plan_op *op)
@@ -229,10 +296,7 @@ static bool may_mend(struct mended *m, const struct plan_op *op)
 	}
 	if (x && x->count >= 5) {
 		if (x->count++ == 5)
-			log_warn("%s%.12s: %s was mended 5 times within a minute and is left alone "
-				 "now; `cnm doctor --repair` mends it",
-				 i->sandbox[0] ? "sandbox " : "host", i->sandbox,
-				 x->key + strlen(i->sandbox));
+			log_left_alone(i, x->key + strlen(i->sandbox));
 		free(key);
 		return false;
 	}
@@ -246,16 +310,18 @@ static bool may_mend(struct mended *m, const struct plan_op *op)
 	return true;
 }
 
-static void log_diff(const char *place, const struct plan_diff *d, unsigned failed,
+static void log_diff(const char *place, const struct comparison *c, unsigned failed,
 		     const struct cnm_error *err)
 {
+	const char *what = !place[0] ? "host" : c->network ? "network " : "sandbox ";
+	const struct plan_diff *d = &c->diff;
 	_free_ char *text = plan_diff_text(d);
 
 	for (char *p = text; p && *p; p++)
 		if (*p == '\n')
 			*p = p[1] ? ';' : 0;
-	log_warn("%s%.12s: found %zu difference%s%s%s: %.1500s", place[0] ? "sandbox " : "host",
-		 place, d->n, d->n == 1 ? "" : "s", failed ? ", not all mended: " : ", mended",
+	log_warn("%s%.12s: found %zu difference%s%s%s: %.1500s", what, place, d->n,
+		 d->n == 1 ? "" : "s", failed ? ", not all mended: " : ", mended",
 		 failed ? err->text : "", text ? text : "");
 }
 
@@ -285,8 +351,10 @@ unsigned compare_mend(struct cnm_engine *e, const char *place, struct comparison
 	c->diff.n = n;
 	if (n) {
 		failed = applier_repair(e->applier, &c->diff, &err);
-		log_diff(place, &c->diff, failed, &err);
+		log_diff(place, c, failed, &err);
 	}
+	if (m)
+		m->failed = failed;
 	return found;
 }
 

@@ -13,6 +13,7 @@
 /* What was mended too often is left alone: 5 times within a minute. */
 struct mended {
 	struct map by_key;
+	bool failed; /* not all of what was mended last could be */
 };
 void mended_free(struct mended *m);
 
@@ -20,6 +21,7 @@ struct comparison {
 	struct plan want, have;
 	struct plan_diff diff;
 	bool ruleset_missing; /* the firewall's table was not there, or of another version */
+	bool network;         /* the place is that of a network */
 };
 void comparison_free(struct comparison *c);
 
@@ -28,11 +30,14 @@ void comparison_free(struct comparison *c);
 char (*compare_sandboxes(struct cnm_engine *e, bool (*pick)(const struct sandbox *sb),
 			 unsigned *ret_n))[ID_SIZE];
 
+/* The same of global networks that sandboxes of ours are on, which are places too. */
+char (*compare_networks(struct cnm_engine *e, unsigned *ret_n))[ID_SIZE];
+
 enum compare_result { COMPARED, COMPARE_BUSY /* a request has it in hand */, COMPARE_GONE };
 
 /*
- * place: "" the host, else a sandbox's id. With the turn held, without the lock. <0: the kernel
- * could not be read.
+ * place: "" the host, else the id of a sandbox or a global network. With the turn held, without the
+ * lock. <0: the kernel could not be read.
  */
 int compare_place(struct cnm_engine *e, const char *place, struct comparison *ret,
 		  struct cnm_error *err);

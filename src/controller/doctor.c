@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "controller/cluster.h"
 #include "controller/compare.h"
 
 static json_t *attrs_json(const struct plan_item *i)
@@ -36,7 +37,7 @@ static json_t *key_json(const struct plan_item *i)
 	return s;
 }
 
-/* name: of the sandbox that is looked at. */
+/* name: of the sandbox or network that is looked at. */
 static json_t *op_json(const struct plan_op *op, const char *name)
 {
 	static const char *const actions[] = { "remove", "change", "add" };
@@ -63,10 +64,12 @@ static json_t *ruleset_json(const struct cnm_engine *e)
 static void name_of(struct cnm_engine *e, const char *place, char name[static 256])
 {
 	const struct sandbox *sb;
+	const struct network *n;
 	LOCKED(&e->lock);
 
 	sb = map_get(&e->model.sandbox_by_id, place);
-	str_copy(name, 256, sb ? sb->name : "");
+	n = map_get(&e->model.network_by_id, place);
+	str_copy(name, 256, sb ? sb->name : n ? n->name : "");
 }
 
 static int examine(struct cnm_engine *e, const char *place, bool repair, json_t *list,
@@ -111,6 +114,18 @@ static void take_notes(struct cnm_engine *e, json_t *notes)
 	if (fault)
 		json_push(notes, json_string(fault));
 	free(fault);
+	cluster_doctor(e, notes);
+}
+
+static int examine_all(struct cnm_engine *e, char (*ids)[ID_SIZE], unsigned n, bool repair,
+		       json_t *list, struct cnm_error *err)
+{
+	int r = ids ? 0 : cnm_error_errno(err, ENOMEM, "doctor");
+
+	for (unsigned i = 0; i < n && r >= 0; i++)
+		r = examine(e, ids[i], repair, list, err);
+	free(ids);
+	return r;
 }
 
 int cnm_engine_doctor(struct cnm_engine *e, bool repair, char **ret_json, struct cnm_error *err)
@@ -118,17 +133,22 @@ int cnm_engine_doctor(struct cnm_engine *e, bool repair, char **ret_json, struct
 	_json_ json_t *o = json_object();
 	json_t *differences = json_array(), *notes = json_array();
 	unsigned n = 0;
-	char(*ids)[ID_SIZE] = compare_sandboxes(e, NULL, &n);
 	char *text;
-	int r = ids ? 0 : cnm_error_errno(err, ENOMEM, "doctor");
+	int r;
 
 	json_put(o, "Differences", differences);
 	json_put(o, "Notes", notes);
-	if (r == 0)
-		r = examine(e, "", repair, differences, err);
-	for (unsigned i = 0; i < n && r >= 0; i++)
-		r = examine(e, ids[i], repair, differences, err);
-	free(ids);
+	r = examine(e, "", repair, differences, err);
+	if (r >= 0) {
+		char(*ids)[ID_SIZE] = compare_networks(e, &n);
+
+		r = examine_all(e, ids, n, repair, differences, err);
+	}
+	if (r >= 0) {
+		char(*ids)[ID_SIZE] = compare_sandboxes(e, NULL, &n);
+
+		r = examine_all(e, ids, n, repair, differences, err);
+	}
 	if (r < 0)
 		return r;
 	take_notes(e, notes);

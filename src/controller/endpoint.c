@@ -14,7 +14,8 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
-#include "controller/engine.h"
+#include "controller/cluster.h"
+#include "controller/gateway_network.h"
 #include "controller/ports.h"
 
 /* Lock held: the names that an endpoint of this network could get, into ret. */
@@ -74,11 +75,19 @@ static void release(struct cnm_engine *e, struct sandbox *sb)
 	pthread_cond_broadcast(&e->changed);
 }
 
-static void drop_row(struct cnm_engine *e, const char *id)
+/* After a failed join, without the lock: as it was. */
+static void drop_rows(struct cnm_engine *e, const struct endpoint *ep,
+		      const struct gateway_change *gateway)
 {
 	struct store_tx *tx = store_tx_new(e->store);
 
-	store_tx_delete(tx, STORE_ENDPOINT, id);
+	store_tx_delete(tx, STORE_ENDPOINT, ep->id);
+	if (gateway->added)
+		store_tx_delete(tx, STORE_ENDPOINT, gateway->added->id);
+	if (gateway->removed) { /* it may be gone already */
+		store_tx_delete(tx, STORE_ENDPOINT, gateway->removed->id);
+		tx_put_endpoint(&tx, gateway->removed, STORE_READY, true);
+	}
 	store_commit(e->store, tx, STORE_NORMAL, NULL);
 }
 
@@ -120,7 +129,8 @@ static void rewrite_ports(struct cnm_engine *e, struct sandbox *sb)
  * Lock held on entry and exit, let go meanwhile. The endpoint is in the model and attached. With
  * the row goes where its network's addresses stand.
  */
-static int carry_out_join(struct cnm_engine *e, struct endpoint *ep, struct change *c,
+static int carry_out_join(struct cnm_engine *e, struct endpoint *ep,
+			  const struct gateway_change *gateway, struct change *c,
 			  struct cnm_error *err)
 {
 	struct store_tx *enter = store_tx_new(e->store), *ready = store_tx_new(e->store);
@@ -129,18 +139,19 @@ static int carry_out_join(struct cnm_engine *e, struct endpoint *ep, struct chan
 
 	tx_put_endpoint(&ready, ep, STORE_READY, true);
 	tx_put_network(&ready, ep->network, STORE_READY, false);
+	gateway_rows(gateway, &ready);
 	put_ports(&ready, sb);
 	sb->busy = true;
 	pthread_mutex_unlock(&e->lock);
 	r = change_carry_out(e, c, enter, ready, sb->declared ? STORE_FULL : STORE_NORMAL, err);
 	if (r < 0)
-		drop_row(e, ep->id);
+		drop_rows(e, ep, gateway);
 	pthread_mutex_lock(&e->lock);
 	if (r == 0 && (r = publish_sandbox(e, sb)) < 0) {
 		cnm_error_errno(err, r, "publish the names of %s", sb->name);
 		pthread_mutex_unlock(&e->lock);
 		change_revert(e, c);
-		drop_row(e, ep->id);
+		drop_rows(e, ep, gateway);
 		pthread_mutex_lock(&e->lock);
 	}
 	if (r == 0) {
@@ -166,34 +177,44 @@ int cnm_network_connect(struct cnm_engine *e, const char *network, const char *s
 {
 	static const struct cnm_endpoint_config plain;
 	_cleanup_(change_free) struct change c = { 0 };
+	struct gateway_change gateway = { 0 };
 	struct ports_change ports;
 	struct ifnames taken;
 	struct endpoint *ep;
 	struct network *n;
 	struct sandbox *sb;
-	int r;
+	int r = gateway_network_prepare(e, network, err);
 
+	if (r < 0)
+		return r;
 	reconcile_sandbox_first(e, sandbox);
 	gather_ifnames(e, sandbox, network, NULL, forced_name(config), &taken);
+	CLUSTER_AFTERWARDS(e);
 	LOCKED(&e->lock);
 	r = engine_pair(e, network, sandbox, &n, &sb, err);
 	if (r < 0)
 		return r;
-	plan_sandbox(e, sb, &c.before);
+	plan_request(e, sb, &c.before);
 	r = endpoint_add(e, n, sb, config ? config : &plain, &taken, &ep, err);
 	if (r < 0)
 		return r;
-	r = ports_begin(e, sb, NULL, &ports, err);
+	if (!dry && !sb->stopped)
+		r = cluster_claim_sandbox(e, sb, err);
+	if (r == 0)
+		r = gateway_begin(e, sb, &taken, &gateway, err);
+	if (r == 0 && (r = ports_begin(e, sb, NULL, &ports, err)) < 0)
+		gateway_end(e, &gateway, false);
 	if (r < 0) {
 		model_del_endpoint(&e->model, ep, false);
 		return r;
 	}
-	plan_sandbox(e, sb, &c.after);
+	plan_request(e, sb, &c.after);
 	r = change_prepare(&c, err);
 	if (r == 0)
-		r = dry ? change_tell(&c, dry, err) : carry_out_join(e, ep, &c, err);
+		r = dry ? change_tell(&c, dry, err) : carry_out_join(e, ep, &gateway, &c, err);
 	if (r < 0)
 		ports_tell(sb, err);
+	gateway_end(e, &gateway, r == 0 && !dry);
 	ports_end(e, sb, &ports, r == 0 && !dry);
 	if (r < 0 && !dry)
 		rewrite_ports(e, sb);
@@ -211,13 +232,14 @@ static void forget_names(struct cnm_engine *e, const struct endpoint *ep)
 
 /* Without the lock. A crash before the row is gone means that nobody had an answer: it is back
  * then. */
-static int take_away(struct cnm_engine *e, const struct endpoint *ep, struct change *c,
-		     struct cnm_error *err)
+static int take_away(struct cnm_engine *e, const struct endpoint *ep,
+		     const struct gateway_change *gateway, struct change *c, struct cnm_error *err)
 {
 	struct store_tx *nothing = store_tx_new(e->store), *gone = store_tx_new(e->store);
 	int r;
 
 	store_tx_delete(gone, STORE_ENDPOINT, ep->id);
+	gateway_rows(gateway, &gone);
 	if (ep->sandbox)
 		put_ports(&gone, ep->sandbox);
 	r = change_carry_out(e, c, nothing, gone,
@@ -233,8 +255,8 @@ static int take_away(struct cnm_engine *e, const struct endpoint *ep, struct cha
  * Leaving: the row first, so that a crash in between leaves a stray link, which the next start
  * removes, and never an endpoint that is joined only on paper.
  */
-static int leave_rows(struct cnm_engine *e, struct endpoint *ep, struct change *c,
-		      struct cnm_error *err)
+static int leave_rows(struct cnm_engine *e, struct endpoint *ep,
+		      const struct gateway_change *gateway, struct change *c, struct cnm_error *err)
 {
 	struct store_tx *tx = store_tx_new(e->store), *last;
 	struct row_bufs bufs;
@@ -249,6 +271,7 @@ static int leave_rows(struct cnm_engine *e, struct endpoint *ep, struct change *
 	store_tx_update(tx, &row);
 	free((char *)row.body);
 	last = store_tx_new(e->store);
+	gateway_rows(gateway, &last);
 	put_ports(&last, ep->sandbox);
 	r = change_carry_out(e, c, tx, last, STORE_NORMAL, err);
 	if (r < 0)
@@ -264,19 +287,24 @@ static int withdraw(struct cnm_engine *e, struct endpoint *ep, bool keep, struct
 		    struct cnm_error *err)
 {
 	_cleanup_(change_free) struct change c = { 0 };
+	struct gateway_change gateway = { 0 };
 	struct ports_change ports;
 	struct sandbox *sb = ep->sandbox;
-	int r;
+	int r = 0;
 
 	if (sb)
-		plan_sandbox(e, sb, &c.before);
+		plan_request(e, sb, &c.before);
 	ep->state = OBJ_REMOVING;
-	if (sb && (r = ports_begin(e, sb, NULL, &ports, err)) < 0) {
+	if (sb)
+		r = gateway_begin(e, sb, NULL, &gateway, err);
+	if (r == 0 && sb && (r = ports_begin(e, sb, NULL, &ports, err)) < 0)
+		gateway_end(e, &gateway, false);
+	if (r < 0) {
 		ep->state = OBJ_READY;
 		return r;
 	}
 	if (sb)
-		plan_sandbox(e, sb, &c.after);
+		plan_request(e, sb, &c.after);
 	r = change_prepare(&c, err);
 	if (r == 0 && dry)
 		r = change_tell(&c, dry, err);
@@ -285,11 +313,14 @@ static int withdraw(struct cnm_engine *e, struct endpoint *ep, bool keep, struct
 			sb->busy = true;
 		forget_names(e, ep);
 		pthread_mutex_unlock(&e->lock);
-		r = keep ? leave_rows(e, ep, &c, err) : take_away(e, ep, &c, err);
+		r = keep ? leave_rows(e, ep, &gateway, &c, err)
+			 : take_away(e, ep, &gateway, &c, err);
 		pthread_mutex_lock(&e->lock);
 	}
-	if (sb)
+	if (sb) {
+		gateway_end(e, &gateway, r == 0 && !dry);
 		ports_end(e, sb, &ports, r == 0 && !dry);
+	}
 	if (r < 0 || dry) {
 		ep->state = OBJ_READY;
 	} else {
@@ -335,7 +366,20 @@ static int force_disconnect(struct cnm_engine *e, const char *network, const cha
 		return cnm_error_set(err, CNM_E_NOT_FOUND, "endpoint %s not found", ref);
 	memcpy(id, ep->id, ID_SIZE);
 	r = engine_endpoint(e, id, &ep, err);
+	if (r >= 0 && endpoint_is_remote(ep))
+		return cluster_evict_endpoint(e, ep, true, dry, err);
 	return r < 0 ? r : withdraw(e, ep, false, dry, err);
+}
+
+int engine_withdraw_endpoint(struct cnm_engine *e, const char *id, struct cnm_error *err)
+{
+	struct endpoint *ep;
+	int r;
+	CLUSTER_AFTERWARDS(e);
+	LOCKED(&e->lock);
+
+	r = engine_endpoint(e, id, &ep, err);
+	return r < 0 ? r : withdraw(e, ep, false, NULL, err);
 }
 
 int cnm_network_disconnect(struct cnm_engine *e, const char *network, const char *sandbox,
@@ -348,6 +392,7 @@ int cnm_network_disconnect(struct cnm_engine *e, const char *network, const char
 	int r;
 
 	reconcile_sandbox_first(e, sandbox);
+	CLUSTER_AFTERWARDS(e);
 	LOCKED(&e->lock);
 	if (force && model_find_sandbox(&e->model, sandbox, &sb, &matches) != REF_FOUND)
 		return force_disconnect(e, network, sandbox, dry, err);
@@ -391,6 +436,7 @@ int cnm_endpoint_create(struct cnm_engine *e, const char *network,
 
 	if (r < 0)
 		return r;
+	CLUSTER_AFTERWARDS(e);
 	LOCKED(&e->lock);
 	r = engine_network(e, network, &n, err);
 	if (r < 0)
@@ -404,14 +450,15 @@ int cnm_endpoint_create(struct cnm_engine *e, const char *network,
 	if (r < 0)
 		return r;
 	ep->declared = true;
-	if (!dry) {
+	r = dry ? 0 : cluster_claim_endpoint(e, ep, err);
+	if (r == 0 && !dry) {
 		tx = store_tx_new(e->store);
 		tx_put_endpoint(&tx, ep, STORE_READY, true);
 		tx_put_network(&tx, n, STORE_READY, false);
 		pthread_mutex_unlock(&e->lock);
 		r = store_commit(e->store, tx, STORE_FULL, err);
 		pthread_mutex_lock(&e->lock);
-	} else {
+	} else if (r == 0) {
 		dry->plan = strdup("");
 		r = dry->plan ? 0 : cnm_error_errno(err, ENOMEM, "plan");
 	}
@@ -430,11 +477,14 @@ int cnm_endpoint_remove(struct cnm_engine *e, const char *ref, bool force, struc
 {
 	struct endpoint *ep;
 	int r;
+	CLUSTER_AFTERWARDS(e);
 	LOCKED(&e->lock);
 
 	r = engine_endpoint(e, ref, &ep, err);
 	if (r < 0)
 		return r;
+	if (endpoint_is_remote(ep))
+		return cluster_evict_endpoint(e, ep, force, dry, err);
 	if (ep->sandbox && !force)
 		return cnm_error_set(err, CNM_E_FORBIDDEN,
 				     "endpoint with name %s id %s has active containers", ep->name,
@@ -481,6 +531,10 @@ int cnm_endpoint_join(struct cnm_engine *e, const char *ref, const char *sandbox
 	gather_ifnames(e, sandbox, NULL, ref, NULL, &taken);
 	LOCKED(&e->lock);
 	r = find_join(e, ref, sandbox, &ep, &sb, err);
+	if (r == 0 && endpoint_is_remote(ep))
+		r = cnm_error_set(err, CNM_E_FORBIDDEN,
+				  "endpoint %s is on another host (%.12s): join it there", ep->name,
+				  ep->host);
 	if (r == 0 && ep->sandbox)
 		r = cnm_error_set(err, CNM_E_FORBIDDEN,
 				  "another container is attached to the same network endpoint");
@@ -488,7 +542,7 @@ int cnm_endpoint_join(struct cnm_engine *e, const char *ref, const char *sandbox
 		r = endpoint_check_pair(ep->network, sb, err);
 	if (r < 0)
 		return r;
-	plan_sandbox(e, sb, &c.before);
+	plan_request(e, sb, &c.before);
 	r = endpoint_attach(ep, sb, &taken, err);
 	if (r < 0)
 		return r;
@@ -497,7 +551,7 @@ int cnm_endpoint_join(struct cnm_engine *e, const char *ref, const char *sandbox
 		endpoint_detach(ep);
 		return r;
 	}
-	plan_sandbox(e, sb, &c.after);
+	plan_request(e, sb, &c.after);
 	r = change_prepare(&c, err);
 	if (r == 0 && dry)
 		r = change_tell(&c, dry, err);

@@ -12,7 +12,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
-#include "controller/engine.h"
+#include "controller/cluster.h"
 
 /* The most ports a Linux bridge takes (BR_MAX_PORTS less one). */
 #define MAX_PORTS 1023
@@ -149,6 +149,8 @@ static int check_config(const struct cnm_engine *e, const struct network *n,
 
 	check_address(n, c->ipv4, AF_INET, &ep->ip4, &problems);
 	check_address(n, c->ipv6, AF_INET6, &ep->ip6, &problems);
+	ep->fixed_ip4 = ip_is_set(&ep->ip4);
+	ep->fixed_ip6 = ip_is_set(&ep->ip6);
 	check_mac(c->mac, ep, &problems);
 	check_link_local(c, ep, &problems);
 	check_aliases(n, c, ep, &problems);
@@ -246,7 +248,7 @@ int endpoint_build(struct cnm_engine *e, struct network *n, const char *name,
 	if (n->config_only)
 		return cnm_error_set(err, CNM_E_FORBIDDEN,
 				     "cannot create endpoint on configuration-only network");
-	if (network_endpoint_by_name(n, name))
+	if (cluster_name_is_taken(e, n, name))
 		return cnm_error_set(err, CNM_E_FORBIDDEN,
 				     "endpoint with name %s already exists in network %s", name,
 				     n->name);

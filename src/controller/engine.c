@@ -3,7 +3,7 @@
  * The engine's life: open, close, teardown, and what it says of itself. See engine.h for how it
  * works.
  */
-#include "controller/engine.h"
+#include "controller/cluster.h"
 #include "controller/host_files.h"
 #include "controller/ports.h"
 #include "controller/sandbox_names.h"
@@ -64,7 +64,8 @@ static int check_instance(const char *name, struct cnm_error *err)
 			     name);
 }
 
-static int set_options(struct cnm_engine *e, const struct cnm_options *o, struct cnm_error *err)
+static int set_options(struct cnm_engine *e, const struct cnm_options *o,
+		       const struct cluster_options *cluster, struct cnm_error *err)
 {
 	int r;
 
@@ -79,7 +80,8 @@ static int set_options(struct cnm_engine *e, const struct cnm_options *o, struct
 	e->forward_no_drop = o->forward_no_drop;
 	e->env = (struct driver_env){ .instance = e->instance,
 				      .model = &e->model,
-				      .host_ipv6 = hostports_have_ipv6() };
+				      .host_ipv6 = hostports_have_ipv6(),
+				      .vtep = cluster->address };
 	e->host_files = host_files_new(e->resolv_conf);
 	if (!e->host_files)
 		return cnm_error_errno(err, ENOMEM, "open the engine");
@@ -228,6 +230,7 @@ static int name_is_wanted(const char *name, void *arg)
 int cnm_engine_open(struct cnm_engine **ret, const struct cnm_options *options,
 		    struct cnm_error *err)
 {
+	_cleanup_(cluster_options_free) struct cluster_options cluster = { 0 };
 	struct cnm_engine *e = calloc(1, sizeof(*e));
 	int r;
 
@@ -238,10 +241,12 @@ int cnm_engine_open(struct cnm_engine **ret, const struct cnm_options *options,
 	model_init(&e->model);
 	pthread_mutex_init(&e->lock, NULL);
 	cond_init(&e->changed);
-	if ((r = set_options(e, options, err)) < 0 || (r = open_parts(e, options, err)) < 0 ||
-	    (r = engine_restore(e, err)) < 0 || (r = open_proxy(e, err)) < 0 ||
-	    (r = load_ruleset(e, err)) < 0 || (r = make_predefined(e, err)) < 0 ||
-	    (r = reconcile_start(e, err)) < 0) {
+	if ((r = cluster_options_read(&cluster, options, err)) < 0 ||
+	    (r = set_options(e, options, &cluster, err)) < 0 ||
+	    (r = open_parts(e, options, err)) < 0 || (r = engine_restore(e, err)) < 0 ||
+	    (r = open_proxy(e, err)) < 0 || (r = load_ruleset(e, err)) < 0 ||
+	    (r = make_predefined(e, err)) < 0 || (r = reconcile_start(e, err)) < 0 ||
+	    (r = cluster_start(e, &cluster, err)) < 0) {
 		cnm_engine_close(e);
 		return r;
 	}
@@ -254,6 +259,7 @@ void cnm_engine_close(struct cnm_engine *e)
 {
 	if (!e)
 		return;
+	cluster_stop(e);
 	reconcile_stop(e);
 	proxy_free(e->proxy);
 	applier_free(e->applier);
@@ -429,6 +435,7 @@ int cnm_engine_info(struct cnm_engine *e, char **ret_json, struct cnm_error *err
 	json_put(o, "Sandboxes", json_integer(sandboxes));
 	json_put(o, "KeeperPid", json_integer(fdkeep_pid(e->fdkeep)));
 	json_put(o, "Checked", json_boolean(e->all_checked));
+	cluster_describe(e, o);
 	pthread_mutex_unlock(&e->lock);
 	text = json_text(o);
 	if (!text)

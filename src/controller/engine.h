@@ -62,6 +62,7 @@ struct cnm_engine {
 
 	struct events *events;
 	struct reconcile *reconcile;
+	struct engine_cluster *cluster; /* NULL: none */
 };
 
 /* ---- lookup.c: find what a request names, in a state it can be used. With the lock held, which is
@@ -69,6 +70,9 @@ struct cnm_engine {
  * error. */
 int engine_network(struct cnm_engine *e, const char *ref, struct network **ret,
 		   struct cnm_error *err);
+/* The same, and nobody is just about to bring it to this host, or to take it away from it. */
+int engine_network_to_join(struct cnm_engine *e, const char *ref, struct network **ret,
+			   struct cnm_error *err);
 /* exclusive: also not busy. Its place in the kernel has been compared since start. */
 int engine_sandbox(struct cnm_engine *e, const char *ref, bool exclusive, struct sandbox **ret,
 		   struct cnm_error *err);
@@ -87,13 +91,25 @@ void traces_plan(const struct cnm_engine *e, struct plan *p);
 void plan_host(const struct cnm_engine *e, struct plan *p);
 /* Does any network send packets of this family through the host? */
 bool needs_forwarding(const struct cnm_engine *e, int family);
+/* Of a global network: with its peers, and only where a sandbox of ours is on it. */
 void plan_network(const struct cnm_engine *e, const struct network *n, struct plan *p);
+/* Is a sandbox of this host on it? */
+bool network_is_present(const struct network *n);
 /* With all of its endpoints that are not REMOVING. */
 void plan_sandbox(const struct cnm_engine *e, const struct sandbox *sb, struct plan *p);
 /* The endpoint on the same network to which a link (a value of ep->links) leads; or NULL. */
 const struct endpoint *link_target(const struct endpoint *ep, const json_t *link);
+/*
+ * The same for a request that changes it: with the global networks that nobody else of this host is
+ * on, which come and go with it.
+ */
+void plan_request(const struct cnm_engine *e, const struct sandbox *sb, struct plan *p);
 /* Tell the resolver what a sandbox sees and what its endpoints are called. */
 int publish_sandbox(struct cnm_engine *e, const struct sandbox *sb);
+/* One endpoint's names; also of one on another host. 0 or -ENOMEM. */
+int publish_endpoint(struct cnm_engine *e, const struct endpoint *ep);
+/* All that it is called, as an array. */
+json_t *endpoint_names(const struct endpoint *ep);
 
 /* ---- change.c: one request's way through store and kernel */
 struct change {
@@ -156,6 +172,8 @@ int engine_create_network(struct cnm_engine *e, const struct cnm_network_config 
 int endpoint_build(struct cnm_engine *e, struct network *n, const char *name,
 		   const struct cnm_endpoint_config *config, struct endpoint **ret,
 		   struct cnm_error *err);
+/* Take one away altogether, for nobody's request. Without the lock. */
+int engine_withdraw_endpoint(struct cnm_engine *e, const char *id, struct cnm_error *err);
 /* Interface names that exist inside a sandbox, ours or not; gathered without the lock. */
 struct ifnames {
 	char names[64][IFNAMSIZ];
@@ -235,6 +253,8 @@ void reconcile_stop(struct cnm_engine *e);
 /* Bring one sandbox into agreement now if that was not done since start. Without the lock. */
 void reconcile_sandbox_first(struct cnm_engine *e, const char *ref);
 void reconcile_host_first(struct cnm_engine *e);
+/* Compare everything, soon. Any thread. */
+void reconcile_all(struct cnm_engine *e);
 /* Learn the MTU of the host's uplinks. Without the lock. */
 void reconcile_uplinks(struct cnm_engine *e);
 

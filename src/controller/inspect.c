@@ -89,6 +89,8 @@ static json_t *containers_json(const struct network *n)
 		json_put(c, "MacAddress", mac_json(&ep->mac));
 		json_put(c, "IPv4Address", cidr_json(n, &ep->ip4));
 		json_put(c, "IPv6Address", cidr_json(n, &ep->ip6));
+		if (endpoint_is_remote(ep))
+			json_put(c, "Host", json_string(ep->host));
 		snprintf(key, sizeof(key), "%s%s", ep->sandbox ? "" : "ep-",
 			 ep->sandbox ? ep->sandbox->id : ep->id);
 		json_put(o, key, c);
@@ -120,6 +122,18 @@ static json_t *status_json(const struct network *n)
 	return o;
 }
 
+/* Docker shows the id that was chosen as if it had been asked for. */
+static json_t *with_vxlan_id(const struct network *n)
+{
+	json_int_t id = json_integer_value(json_object_get(n->facts, "vxlan_id"));
+	json_t *o = json_copy(n->options);
+
+	if (id)
+		json_put(o, "com.docker.network.driver.overlay.vxlanid_list",
+			 json_sprintf("%lld", (long long)id));
+	return o;
+}
+
 /* What Docker shows of the default bridge's options. */
 static json_t *options_json(const struct network *n)
 {
@@ -132,6 +146,8 @@ static json_t *options_json(const struct network *n)
 	};
 	json_t *o;
 
+	if (network_is_global(n))
+		return with_vxlan_id(n);
 	if (!n->predefined || !n->driver->addresses)
 		return json_incref(n->options);
 	o = json_copy(n->options);
@@ -196,6 +212,7 @@ json_t *inspect_endpoint(const struct endpoint *ep)
 	json_put(o, "DriverOpts", json_incref(ep->driver_opts));
 	json_put(o, "GwPriority", json_integer(ep->gw_priority));
 	json_put(o, "Declared", json_boolean(ep->declared));
+	json_put(o, "Host", json_string(ep->host));
 	return o;
 }
 
@@ -298,7 +315,7 @@ json_t *inspect_sandbox(const struct cnm_engine *e, const struct sandbox *sb)
 	char path[512];
 
 	list_for_each (ep, &sb->endpoints, in_sandbox)
-		if (ep->state == OBJ_READY)
+		if (ep->state == OBJ_READY && !network_is_gateway(ep->network))
 			json_put(networks, ep->network->name, inspect_endpoint_settings(ep));
 	snprintf(path, sizeof(path), "%s/%s", e->netns_dir, sb->name);
 	json_put(o, "Id", json_string(sb->id));

@@ -80,13 +80,57 @@ int engine_network(struct cnm_engine *e, const char *ref, struct network **ret,
 	return waited;
 }
 
+/*
+ * What a global network has on this host comes with the first sandbox on it and goes with the last:
+ * while either is under way, nobody can tell whether it is there.
+ */
+static bool is_arriving(const struct network *n)
+{
+	const struct endpoint *ep;
+	bool unsettled = false;
+
+	if (!network_is_global(n))
+		return false;
+	list_for_each (ep, &n->endpoints, in_network) {
+		const struct sandbox *sb = ep->sandbox;
+
+		if (!sb)
+			continue;
+		if (ep->state != OBJ_READY || sb->busy || sb->state != OBJ_READY)
+			unsettled = true;
+		else if (!sb->stopped)
+			return false;
+	}
+	return unsettled;
+}
+
+int engine_network_to_join(struct cnm_engine *e, const char *ref, struct network **ret,
+			   struct cnm_error *err)
+{
+	uint64_t deadline = 0;
+	int waited = 0;
+
+	for (;;) {
+		int r = engine_network(e, ref, ret, err);
+
+		if (r < 0)
+			return r;
+		waited |= r;
+		if (!is_arriving(*ret))
+			return waited;
+		if (engine_wait(e, &deadline) < 0)
+			return busy_error("network", (*ret)->name, OBJ_READY, err);
+		waited = 1;
+	}
+}
+
 /* A network that is being removed takes the endpoints of stopped sandboxes with it. */
 static bool is_losing_network(const struct sandbox *sb)
 {
 	const struct endpoint *ep;
 
 	list_for_each (ep, &sb->endpoints, in_sandbox)
-		if (ep->network->state != OBJ_READY)
+		if (ep->network->state != OBJ_READY || is_arriving(ep->network))
 			return true;
 	return false;
 }
@@ -148,7 +192,7 @@ int engine_pair(struct cnm_engine *e, const char *network, const char *sandbox, 
 	do {
 		r = engine_sandbox(e, sandbox, true, sb, err);
 		if (r >= 0)
-			r = engine_network(e, network, n, err);
+			r = engine_network_to_join(e, network, n, err);
 	} while (r > 0);
 	return r;
 }

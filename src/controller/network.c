@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "controller/cluster.h"
 #include "controller/counters.h"
 #include "controller/engine.h"
 
@@ -75,7 +76,6 @@ static int enter(struct cnm_engine *e, const struct cnm_network_config *config, 
 	*ret = n;
 	note_forwarding(e, n, facts, *tx);
 	plan_with_host(e, n, &c->after);
-	tx_put_network(tx, n, STORE_CREATING, true);
 	return change_prepare(c, err);
 }
 
@@ -121,41 +121,66 @@ static int settle(struct cnm_engine *e, struct network *n, struct change *c,
 	return 0;
 }
 
-int engine_create_network(struct cnm_engine *e, const struct cnm_network_config *config,
-			  bool predefined, struct cnm_dry_run *dry, char ret_id[CNM_ID_SIZE],
-			  char **ret_warning, struct cnm_error *err)
+/* ret_other: with another choice of pools, this one left out, it may go better. */
+static int create(struct cnm_engine *e, const struct cnm_network_config *config, bool predefined,
+		  const struct network_facts *facts, struct cnm_dry_run *dry,
+		  char ret_id[CNM_ID_SIZE], char **ret_warning, struct cnm_prefix *ret_other,
+		  struct cnm_error *err)
 {
 	_cleanup_(change_free) struct change c = { 0 };
-	_cleanup_(network_facts_free) struct network_facts facts = { 0 };
-	_free_ char *warning = NULL;
 	struct forwarding was;
-	struct store_tx *row;
+	struct store_tx *row = store_tx_new(e->store);
 	struct network *n = NULL;
-	int r = network_facts_gather(e, config, &facts, err);
-
-	if (r < 0)
-		return r;
-	row = store_tx_new(e->store);
+	int r;
 	LOCKED(&e->lock);
+
 	was = (struct forwarding){ e->forward4_ours, e->forward6_ours };
-	r = enter(e, config, predefined, &facts, &row, &c, &n, &warning, err);
+	r = enter(e, config, predefined, facts, &row, &c, &n, ret_warning, err);
+	if (r == 0 && dry)
+		r = change_tell(&c, dry, err);
+	else if (r == 0)
+		r = cluster_claim_network(e, n, ret_other, err);
 	if (r < 0 || dry) {
 		store_tx_free(row);
-		if (r == 0)
-			r = change_tell(&c, dry, err);
 		if (n)
 			forget(e, n, &was, false);
 		return r;
 	}
+	tx_put_network(&row, n, STORE_CREATING, true);
 	r = settle(e, n, &c, row, err);
 	if (r < 0) {
+		cluster_drop_network(e, n, NULL);
 		forget(e, n, &was, true);
 		return r;
 	}
 	memcpy(ret_id, n->id, CNM_ID_SIZE);
-	if (ret_warning)
-		*ret_warning = take_ptr(warning);
 	return 0;
+}
+
+#define POOL_TRIES 32 /* hosts that make networks at the same time */
+
+int engine_create_network(struct cnm_engine *e, const struct cnm_network_config *config,
+			  bool predefined, struct cnm_dry_run *dry, char ret_id[CNM_ID_SIZE],
+			  char **ret_warning, struct cnm_error *err)
+{
+	_cleanup_(network_facts_free) struct network_facts facts = { 0 };
+	_free_ char *warning = NULL;
+	int r = network_facts_gather(e, config, &facts, err);
+
+	for (unsigned i = 0; i < POOL_TRIES && r == 0; i++) {
+		struct cnm_prefix other = { 0 };
+
+		free(take_ptr(warning));
+		r = create(e, config, predefined, &facts, dry, ret_id, &warning, &other, err);
+		if (!prefix_is_set(&other) || i + 1 == POOL_TRIES ||
+		    prefixes_add(&facts.routes, &other) < 0)
+			break;
+		memset(err, 0, sizeof(*err));
+		r = 0;
+	}
+	if (r == 0 && ret_warning)
+		*ret_warning = take_ptr(warning);
+	return r;
 }
 
 int cnm_network_create(struct cnm_engine *e, const struct cnm_network_config *config,
@@ -252,9 +277,15 @@ static int remove_network(struct cnm_engine *e, struct network *n, struct cnm_dr
 	if (r == 0 && dry)
 		r = change_tell(&c, dry, err);
 	if (r == 0 && !dry) {
-		r = take_away(e, n, &c, err);
+		r = cluster_drop_network(e, n, err);
+		if (r == 0)
+			r = take_away(e, n, &c, err);
 		if (r == 0) {
 			drop_from_model(e, n);
+			if (e->cluster) { /* one of the cluster may have had its name */
+				e->cluster->unsettled = true;
+				cluster_wake(e->cluster);
+			}
 			pthread_cond_broadcast(&e->changed);
 			return 0;
 		}

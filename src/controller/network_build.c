@@ -12,7 +12,7 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/str.h"
-#include "controller/engine.h"
+#include "controller/cluster.h"
 #include "kernel/netns.h"
 
 static const char *option_of(const struct cnm_network_config *c, const char *key)
@@ -274,6 +274,9 @@ static int choose_subnet(struct choice *ch, int family, unsigned len, struct cnm
 	if (len)
 		return ipam_choose_subnet4_len(len, ch->used, ch->n_used, routes->p, routes->n, ret,
 					       err);
+	if (network_is_global(ch->n))
+		return ipam_choose_subnet4_global(ch->used, ch->n_used, routes->p, routes->n, ret,
+						  err);
 	return ipam_choose_subnet4(ch->used, ch->n_used, routes->p, routes->n, ret, err);
 }
 
@@ -372,6 +375,7 @@ static int add_pool(struct choice *ch, const struct cnm_pool_config *c,
 		r = accept_subnet(ch, &p->subnet, err);
 	} else {
 		r = choose_subnet(ch, family, k->subnet.len, &p->subnet, err);
+		p->chosen = true;
 	}
 	if (r < 0)
 		return r;
@@ -571,8 +575,8 @@ static int fill(struct choice *ch, struct cnm_error *err)
 		return cnm_error_set(err, CNM_E_INVALID, "option %s is not supported by driver %s",
 				     c->options[0].key, n->driver->name);
 	}
-	if (!n->driver->addresses)
-		return 0;
+	if ((r = cluster_check(ch->e, n, err)) < 0 || !n->driver->addresses)
+		return r;
 	if ((r = check_forwarding(ch->e, n, ch->facts, err)) < 0 ||
 	    (r = check_link(n, ch->facts, link, err)) < 0 || (r = list_used(ch, err)) < 0)
 		return r;

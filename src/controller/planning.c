@@ -11,6 +11,7 @@
 #include <sys/socket.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "controller/engine.h"
 #include "controller/planning_files.h"
 #include "controller/ports.h"
@@ -58,10 +59,56 @@ void plan_host(const struct cnm_engine *e, struct plan *p)
 	plan_forwarding(e, p);
 }
 
+/* ---- networks */
+
+bool network_is_present(const struct network *n)
+{
+	const struct endpoint *ep;
+
+	list_for_each (ep, &n->endpoints, in_network)
+		if (ep->sandbox && !ep->sandbox->stopped && ep->state != OBJ_REMOVING)
+			return true;
+	return false;
+}
+
+/* Endpoints on other hosts, and with the first of each host what that needs. */
+static void plan_peers(const struct cnm_engine *e, const struct network *n, struct plan *p)
+{
+	const struct endpoint *ep;
+	struct cnm_ip *hosts;
+	size_t n_hosts = 0, count = 0, i;
+
+	list_for_each (ep, &n->endpoints, in_network)
+		count++;
+	hosts = calloc(count + 1, sizeof(*hosts));
+	if (!hosts) {
+		p->failed = true;
+		return;
+	}
+	list_for_each (ep, &n->endpoints, in_network) {
+		if (!endpoint_is_remote(ep) || !ip_is_set(&ep->vtep))
+			continue;
+		n->driver->endpoint_plan(ep, &e->env, p);
+		for (i = 0; i < n_hosts && !ip_eq(&hosts[i], &ep->vtep); i++)
+			;
+		if (i < n_hosts)
+			continue;
+		hosts[n_hosts++] = ep->vtep;
+		n->driver->host_plan(n, &ep->vtep, &e->env, p);
+	}
+	free(hosts);
+}
+
 void plan_network(const struct cnm_engine *e, const struct network *n, struct plan *p)
 {
-	if (!n->config_only && n->driver->network_plan)
+	if (n->config_only || !n->driver->network_plan)
+		return;
+	if (!network_is_global(n)) {
 		n->driver->network_plan(n, &e->env, p);
+	} else if (network_is_present(n)) {
+		n->driver->network_plan(n, &e->env, p);
+		plan_peers(e, n, p);
+	}
 }
 
 /* ---- sandboxes */
@@ -125,39 +172,88 @@ void plan_sandbox(const struct cnm_engine *e, const struct sandbox *sb, struct p
 	plan_add(p, PLAN_DNS, sb->id, sb->id);
 }
 
+static bool is_alone(const struct endpoint *ep)
+{
+	const struct endpoint *o;
+
+	list_for_each (o, &ep->network->endpoints, in_network)
+		if (o != ep && o->sandbox && !o->sandbox->stopped && o->state != OBJ_REMOVING)
+			return false;
+	return true;
+}
+
+void plan_request(const struct cnm_engine *e, const struct sandbox *sb, struct plan *p)
+{
+	const struct endpoint *ep;
+
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		if (ep->state != OBJ_REMOVING && network_is_global(ep->network) && is_alone(ep))
+			plan_network(e, ep->network, p);
+	plan_sandbox(e, sb, p);
+}
+
 /* ---- names */
 
 #define MAX_NAMES 32
 
-static void add_name(const char **names, size_t *n, const char *name)
+struct names {
+	const char *v[MAX_NAMES];
+	size_t n;
+	char shortid[ID_SHORT + 1];
+};
+
+static void add_name(struct names *names, const char *name)
 {
-	for (size_t i = 0; i < *n; i++)
-		if (strcasecmp(names[i], name) == 0)
+	for (size_t i = 0; i < names->n; i++)
+		if (strcasecmp(names->v[i], name) == 0)
 			return;
-	if (*n < MAX_NAMES)
-		names[(*n)++] = name;
+	if (names->n < MAX_NAMES)
+		names->v[names->n++] = name;
 }
 
-static int publish_endpoint(struct cnm_engine *e, const struct endpoint *ep)
+/* Of one on another host the aliases are all of them. */
+static void names_of(const struct endpoint *ep, struct names *ret)
 {
-	const char *names[MAX_NAMES];
-	char shortid[ID_SHORT + 1];
-	size_t n = 0, i;
+	const struct sandbox *sb = ep->sandbox;
+	size_t i;
 	json_t *v;
 
-	add_name(names, &n, ep->sandbox->name);
-	add_name(names, &n, ep->name);
+	ret->n = 0;
+	if (sb)
+		add_name(ret, sb->name);
+	if (!endpoint_is_remote(ep))
+		add_name(ret, ep->name);
 	json_array_foreach (ep->aliases, i, v)
-		add_name(names, &n, json_string_value(v));
-	snprintf(shortid, sizeof(shortid), "%.*s", ID_SHORT, ep->sandbox->id);
-	add_name(names, &n, shortid);
-	add_name(names, &n, ep->sandbox->hostname);
+		add_name(ret, json_string_value(v));
+	if (!sb)
+		return;
+	snprintf(ret->shortid, sizeof(ret->shortid), "%.*s", ID_SHORT, sb->id);
+	add_name(ret, ret->shortid);
+	add_name(ret, sb->hostname);
+}
+
+json_t *endpoint_names(const struct endpoint *ep)
+{
+	json_t *list = json_array();
+	struct names names;
+
+	names_of(ep, &names);
+	for (size_t i = 0; i < names.n; i++)
+		json_push(list, json_string(names.v[i]));
+	return list;
+}
+
+int publish_endpoint(struct cnm_engine *e, const struct endpoint *ep)
+{
+	struct names names;
+
+	names_of(ep, &names);
 	return resolver_set_names(e->resolver, &(struct resolver_names){
 						       .network_id = ep->network->id,
 						       .network_name = ep->network->name,
 						       .endpoint_id = ep->id,
-						       .names = names,
-						       .n_names = n,
+						       .names = names.v,
+						       .n_names = names.n,
 						       .ip4 = ep->ip4,
 						       .ip6 = ep->ip6,
 					       });

@@ -186,7 +186,7 @@ static void add_all(struct lines *l, const struct cnm_engine *e, const struct sa
 	json_array_foreach (sb->extra_hosts, i, extra)
 		add_extra(l, e, json_string_value(extra));
 	list_for_each (ep, &sb->endpoints, in_sandbox)
-		if (ep->state != OBJ_REMOVING)
+		if (ep->state != OBJ_REMOVING && !network_is_gateway(ep->network))
 			add_endpoint(l, ep, files_host_names(sb->hostname, sb->domainname));
 	list_for_each (ep, &sb->endpoints, in_sandbox)
 		if (ep->state != OBJ_REMOVING)

@@ -3,36 +3,61 @@
  * Keeping the kernel as the model says: one thread that compares everything after a start, the host
  * first, and then whatever the monitor finds to disagree.
  *
- * The monitor hears our own changes too. What it tells is only a suspicion: a place (the host or a
- * sandbox) and an interface index. It is dropped again when a link that was down turns out to be
- * up, or when the link is gone for good because nobody wants it any more; what is left after a
- * moment is compared. Lost events (ENOBUFS) mean that everything is compared; so does another MTU
- * of the host's uplinks, from which that of the networks follows. When a file of the host's, from
- * which those of sandboxes are made, is another, the sandboxes are compared too.
+ * The monitor hears our own changes too. What it tells is only a suspicion: a place (the host, a
+ * network of several hosts, or a sandbox) and an interface index. It is dropped again when a link
+ * that was down turns out to be up, or a port to be as it should, or when the link is gone for good
+ * because nobody wants it any more; what is left after a moment is compared, and again after a
+ * second if it could not be mended or a request had it in hand. Lost events (ENOBUFS) mean that
+ * everything is compared; so does another MTU of the host's uplinks, from which that of the
+ * networks follows. When a file of the host's, from which those of sandboxes are made, is another,
+ * the sandboxes are compared too. The namespace directory is watched for pins that go.
+ *
+ * Places are known by the ids of their namespaces. Those of networks are kept here: a network stays
+ * while its namespace comes and goes with its first and last sandbox, each time with another id, so
+ * all are asked for again whenever an unknown id is heard of.
  */
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/inotify.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/file_watch.h"
 #include "base/log.h"
 #include "controller/compare.h"
 #include "controller/host_files.h"
-#include "kernel/monitor.h"
+#include "controller/judge.h"
 #include "kernel/netns.h"
 
 #define SETTLE_MS      30
+#define AGAIN_NS       1000000000ull
+#define NS_PER_MS      1000000ull
 #define MAX_SUSPICIONS 256
 #define MAX_MTU        65535 /* of a bridge */
+/* Deleted entries that are looked for among a network's endpoints; with more it is compared. */
+#define MAX_JUDGED 64
+
+/* What there is against a link: the first two may turn out to be right after all. */
+enum doubt { DOUBT_DOWN = 1, DOUBT_PORT = 2, DOUBT_SURE = 4 };
 
 struct suspicion {
 	char place[ID_SIZE]; /* "" the host */
-	int ifindex;         /* 0: no link in particular */
-	bool link_down;      /* that is all there is against it */
+	int ifindex;         /* 0: no link in particular, AGAIN: it has been compared */
+	unsigned doubts;
+	uint64_t due; /* monotonic ns */
+};
+
+#define AGAIN (-1)
+
+/* The namespace of a network. */
+struct network_place {
+	char id[ID_SIZE];
+	int nsid;
 };
 
 struct reconcile {
@@ -40,192 +65,104 @@ struct reconcile {
 	struct monitor *monitor;
 	pthread_t thread;
 	int wake;             /* eventfd: stop */
+	int ask;              /* eventfd: compare everything */
 	struct mended mended; /* of this thread */
 	struct suspicion suspicions[MAX_SUSPICIONS];
 	unsigned n;
+	struct network_place *networks;
+	unsigned n_networks;
+	unsigned judged;         /* entries, since the last round */
 	bool all;                /* compare everything */
 	bool uplinks;            /* look whether their MTU is another */
 	struct file_watch files; /* of the host */
 	bool files_changed;
+	int pins; /* inotify of the namespace directory; -1: it cannot be watched */
 };
 
-static void suspect(struct reconcile *rc, const char *place, int ifindex, bool link_down)
+static struct suspicion *find(struct reconcile *rc, const char *place, int ifindex)
 {
-	for (unsigned i = 0; i < rc->n; i++) {
-		struct suspicion *s = &rc->suspicions[i];
+	for (unsigned i = 0; i < rc->n; i++)
+		if (rc->suspicions[i].ifindex == ifindex && streq(rc->suspicions[i].place, place))
+			return &rc->suspicions[i];
+	return NULL;
+}
 
-		if (s->ifindex == ifindex && streq(s->place, place)) {
-			s->link_down &= link_down;
-			return;
-		}
+static void suspect(struct reconcile *rc, const char *place, int ifindex, enum doubt doubt)
+{
+	struct suspicion *s = find(rc, place, ifindex);
+
+	if (s) {
+		s->doubts |= doubt;
+		return;
 	}
 	if (rc->n == MAX_SUSPICIONS) {
 		rc->all = true;
 		return;
 	}
-	str_copy(rc->suspicions[rc->n].place, ID_SIZE, place);
-	rc->suspicions[rc->n].ifindex = ifindex;
-	rc->suspicions[rc->n++].link_down = link_down;
+	s = &rc->suspicions[rc->n++];
+	str_copy(s->place, ID_SIZE, place);
+	s->ifindex = ifindex;
+	s->doubts = doubt;
+	s->due = ifindex == AGAIN ? clock_mono_ns() + AGAIN_NS : 0;
 }
 
-/* The link is up, or gone and wanted by nobody. */
-static void trust(struct reconcile *rc, const char *place, int ifindex, bool gone)
+/* The first one whose time has come. */
+static const struct suspicion *due_suspicion(const struct reconcile *rc)
 {
-	unsigned n = 0;
+	uint64_t now = clock_mono_ns();
 
-	for (unsigned i = 0; i < rc->n; i++) {
-		const struct suspicion *s = &rc->suspicions[i];
-
-		if (s->ifindex != ifindex || !streq(s->place, place) || !(gone || s->link_down))
-			rc->suspicions[n++] = *s;
-	}
-	rc->n = n;
+	for (unsigned i = 0; i < rc->n; i++)
+		if (rc->suspicions[i].due <= now)
+			return &rc->suspicions[i];
+	return NULL;
 }
 
-/* ---- what an event says of a link; lock held */
-
-enum verdict { UNWANTED, WELL, DOWN, WRONG };
-
-/* Holds a link's event against the items that are planned for it. */
-static enum verdict judge(const struct plan *p, enum plan_kind kind, const struct monitor_event *ev)
+/* How long until the time of one has come, for poll(). */
+static int patience(const struct reconcile *rc)
 {
-	for (size_t i = 0; i < p->n; i++) {
-		const struct plan_item *it = &p->items[i];
-		bool link = kind == PLAN_LINK;
-		unsigned mtu = link ? it->link.mtu : it->peer.mtu;
+	uint64_t now = clock_mono_ns(), least = UINT64_MAX;
 
-		if (it->kind != kind || !streq(link ? it->link.name : it->peer.name, ev->name))
-			continue;
-		if (link && it->link.borrowed)
-			return ev->gone ? WRONG : WELL;
-		if (!ev->gone && !ev->up)
-			return DOWN;
-		if (ev->gone || ev->odd || (mtu && mtu != ev->mtu) ||
-		    !mac_eq(link ? &it->link.mac : &it->peer.mac, &ev->mac))
-			return WRONG;
-		return WELL;
-	}
-	return UNWANTED;
+	for (unsigned i = 0; i < rc->n; i++)
+		if (rc->suspicions[i].due < least)
+			least = rc->suspicions[i].due;
+	if (!rc->n)
+		return -1;
+	return least > now ? (int)((least - now) / NS_PER_MS) + 1 : 0;
 }
 
-static void plan_endpoint(const struct cnm_engine *e, const struct endpoint *ep, struct plan *p)
+/* The link is as it should be in this respect, or gone and wanted by nobody. */
+static void trust(struct reconcile *rc, const char *place, const struct monitor_event *ev)
 {
-	if (ep->state == OBJ_READY && ep->network->driver->endpoint_plan)
-		ep->network->driver->endpoint_plan(ep, &e->env, p);
-}
+	struct suspicion *s = find(rc, place, ev->ifindex);
 
-/* The end of an endpoint on the host: it is compared with its sandbox. */
-static enum verdict judge_veth(const struct cnm_engine *e, const struct monitor_event *ev,
-			       char place[static ID_SIZE])
-{
-	const char *id = ev->name + strlen("veth");
-	enum verdict v = UNWANTED;
-	struct plan p = { 0 };
-	const struct sandbox *sb;
-	const struct endpoint *ep;
-
-	list_for_each (sb, &e->model.sandboxes, node) {
-		list_for_each (ep, &sb->endpoints, in_sandbox) {
-			if (sb->busy || sb->stopped || strncmp(id, ep->id, 7) != 0)
-				continue;
-			plan_endpoint(e, ep, &p);
-			v = judge(&p, PLAN_LINK, ev);
-			plan_free(&p);
-			memcpy(place, sb->id, ID_SIZE);
-			return v;
-		}
-	}
-	return v;
-}
-
-/* A bridge tells of its port: is it as it should be? */
-static bool port_is_wrong(struct cnm_engine *e, const struct monitor_event *ev,
-			  char place[static ID_SIZE])
-{
-	const char *id = str_after(ev->name, "veth");
-	struct plan p = { 0 };
-	bool wrong = false;
-	const struct sandbox *sb;
-	const struct endpoint *ep;
-	LOCKED(&e->lock);
-
-	list_for_each (sb, &e->model.sandboxes, node) {
-		if (!id || sb->busy || sb->stopped)
-			continue;
-		list_for_each (ep, &sb->endpoints, in_sandbox) {
-			if (strncmp(id, ep->id, 7) != 0)
-				continue;
-			plan_endpoint(e, ep, &p);
-			memcpy(place, sb->id, ID_SIZE);
-		}
-	}
-	for (size_t i = 0; i < p.n; i++)
-		if (p.items[i].kind == PLAN_LINK && streq(p.items[i].link.name, ev->name))
-			wrong |= p.items[i].link.hairpin != ev->hairpin;
-	plan_free(&p);
-	return wrong;
-}
-
-/* The link of a network: named after its id, or by an option. */
-static enum verdict judge_bridge(const struct cnm_engine *e, const struct monitor_event *ev)
-{
-	const char *id = str_after(ev->name, "br-");
-	const struct network *n;
-
-	list_for_each (n, &e->model.networks, node) {
-		struct plan p = { 0 };
-		enum verdict v;
-
-		if (n->state != OBJ_READY ||
-		    (!json_object_size(n->options) && !(id && strncmp(id, n->id, 12) == 0)))
-			continue;
-		plan_network(e, n, &p);
-		v = judge(&p, PLAN_LINK, ev);
-		plan_free(&p);
-		if (v != UNWANTED)
-			return v;
-	}
-	return UNWANTED;
-}
-
-static enum verdict judge_host(struct cnm_engine *e, const struct monitor_event *ev,
-			       char place[static ID_SIZE])
-{
-	LOCKED(&e->lock);
-
-	place[0] = 0;
-	return str_after(ev->name, "veth") ? judge_veth(e, ev, place) : judge_bridge(e, ev);
-}
-
-static enum verdict judge_peer(const struct cnm_engine *e, const struct sandbox *sb,
-			       const struct monitor_event *ev)
-{
-	const struct endpoint *ep;
-
-	if (streq(ev->name, "lo")) /* on which names are asked for */
-		return ev->up ? WELL : DOWN;
-	list_for_each (ep, &sb->endpoints, in_sandbox) {
-		struct plan p = { 0 };
-		enum verdict v;
-
-		if (!streq(ep->ifname, ev->name))
-			continue;
-		plan_endpoint(e, ep, &p);
-		v = judge(&p, PLAN_PEER, ev);
-		plan_free(&p);
-		return v;
-	}
-	return UNWANTED;
+	if (!s)
+		return;
+	s->doubts &= ev->gone ? 0 : ~(ev->what == MONITOR_PORT ? DOUBT_PORT : DOUBT_DOWN);
+	if (!s->doubts)
+		*s = rc->suspicions[--rc->n];
 }
 
 static void act_on(struct reconcile *rc, enum verdict v, const char *place,
 		   const struct monitor_event *ev)
 {
-	if (v == DOWN || v == WRONG)
-		suspect(rc, place, ev->ifindex, v == DOWN);
-	else
-		trust(rc, place, ev->ifindex, ev->gone);
+	switch (v) {
+	case DOWN:
+		suspect(rc, place, ev->ifindex, DOUBT_DOWN);
+		break;
+	case ASTRAY:
+		suspect(rc, place, ev->ifindex, DOUBT_PORT);
+		break;
+	case WRONG:
+		suspect(rc, place, ev->ifindex, DOUBT_SURE);
+		break;
+	case WELL:
+	case UNWANTED:
+		trust(rc, place, ev);
+		break;
+	}
 }
+
+/* ---- whose namespace it is */
 
 static const struct sandbox *sandbox_of(struct cnm_engine *e, int nsid)
 {
@@ -242,19 +179,52 @@ static bool lacks_nsid(const struct sandbox *sb)
 	return sb->nsid < 0 && sb->state == OBJ_READY && !sb->stopped && sb->source != NETNS_HOST;
 }
 
-/* Namespaces get their number when the kernel first needs one; ask for those not known yet. */
-static void learn_nsids(struct cnm_engine *e)
+static int ask_nsid(struct cnm_engine *e, const char *place)
+{
+	int nsid;
+
+	applier_enter(e->applier);
+	nsid = applier_nsid(e->applier, place);
+	applier_leave(e->applier);
+	return nsid;
+}
+
+static void learn_networks(struct reconcile *rc)
+{
+	unsigned n;
+	char(*ids)[ID_SIZE] = compare_networks(rc->e, &n);
+	struct network_place *places = calloc(n + 1, sizeof(*places));
+
+	for (unsigned i = 0; places && i < n; i++) {
+		memcpy(places[i].id, ids[i], ID_SIZE);
+		places[i].nsid = ask_nsid(rc->e, ids[i]);
+	}
+	free(ids);
+	if (!places)
+		return;
+	free(rc->networks);
+	rc->networks = places;
+	rc->n_networks = n;
+}
+
+/* The id of the network; NULL: it is none's. */
+static const char *network_of(const struct reconcile *rc, int nsid)
+{
+	for (unsigned i = 0; i < rc->n_networks; i++)
+		if (rc->networks[i].nsid == nsid)
+			return rc->networks[i].id;
+	return NULL;
+}
+
+static void learn_sandboxes(struct cnm_engine *e)
 {
 	unsigned n;
 	char(*ids)[ID_SIZE] = compare_sandboxes(e, lacks_nsid, &n);
 
 	for (unsigned i = 0; i < n; i++) {
+		int nsid = ask_nsid(e, ids[i]);
 		struct sandbox *sb;
-		int nsid;
 
-		applier_enter(e->applier);
-		nsid = applier_nsid(e->applier, ids[i]);
-		applier_leave(e->applier);
 		pthread_mutex_lock(&e->lock);
 		if ((sb = map_get(&e->model.sandbox_by_id, ids[i])))
 			sb->nsid = nsid;
@@ -263,7 +233,22 @@ static void learn_nsids(struct cnm_engine *e)
 	free(ids);
 }
 
+/* Namespaces that are not known yet, or not any more by this id. */
+static void learn_nsids(struct reconcile *rc)
+{
+	learn_sandboxes(rc->e);
+	learn_networks(rc);
+}
+
 /* ---- hearing */
+
+static enum verdict judge_host(struct cnm_engine *e, const struct monitor_event *ev,
+			       char place[static ID_SIZE])
+{
+	LOCKED(&e->lock);
+
+	return judge_on_host(e, ev, place);
+}
 
 /* Could the MTU of the uplinks be another, after this about a link? */
 static bool concerns_uplinks(const struct reconcile *rc, const struct monitor_event *ev)
@@ -277,7 +262,7 @@ static bool concerns_uplinks(const struct reconcile *rc, const struct monitor_ev
 static void hear_host(struct reconcile *rc, const struct monitor_event *ev)
 {
 	struct cnm_engine *e = rc->e;
-	char place[ID_SIZE];
+	char place[ID_SIZE] = "";
 	enum verdict v;
 
 	switch (ev->what) {
@@ -289,24 +274,25 @@ static void hear_host(struct reconcile *rc, const struct monitor_event *ev)
 			applier_link_down(e->applier, ev->group);
 		break;
 	case MONITOR_PORT:
-		if (ev->gone ? judge_host(e, ev, place) != UNWANTED && place[0]
-			     : port_is_wrong(e, ev, place)) {
-			suspect(rc, place, ev->ifindex, false);
-			if (ev->gone) /* maybe with its bridge, of which the kernel speaks later */
-				suspect(rc, "", 0, false);
-		}
+		v = judge_host(e, ev, place);
+		act_on(rc, v, place, ev);
+		if (v == WRONG) /* maybe with its bridge, of which the kernel speaks later */
+			suspect(rc, "", 0, DOUBT_SURE);
 		break;
 	case MONITOR_ADDR:
 		if (ev->gone)
-			suspect(rc, "", ev->ifindex, false);
+			suspect(rc, "", ev->ifindex, DOUBT_SURE);
 		break;
 	case MONITOR_NFT:
 		if (streq(ev->table, applier_table(e->applier)) &&
 		    ev->portid != applier_nft_portid(e->applier))
-			suspect(rc, "", 0, false);
+			suspect(rc, "", 0, DOUBT_SURE);
 		break;
-	case MONITOR_ROUTE: /* no plan has routes on the host */
+	case MONITOR_ROUTE: /* no plan has routes on the host, nor what follows */
 		rc->uplinks |= ev->is_default;
+		break;
+	case MONITOR_FDB:
+	case MONITOR_NEIGH:
 		break;
 	case MONITOR_LOST:
 		applier_link_down(e->applier, 0);
@@ -315,7 +301,8 @@ static void hear_host(struct reconcile *rc, const struct monitor_event *ev)
 	}
 }
 
-static void hear_sandbox(struct reconcile *rc, const struct monitor_event *ev)
+/* false: the namespace is no sandbox's. */
+static bool hear_sandbox(struct reconcile *rc, const struct monitor_event *ev)
 {
 	struct cnm_engine *e = rc->e;
 	const struct sandbox *sb;
@@ -324,25 +311,59 @@ static void hear_sandbox(struct reconcile *rc, const struct monitor_event *ev)
 
 	pthread_mutex_lock(&e->lock);
 	sb = sandbox_of(e, ev->nsid);
-	if (!sb) {
-		pthread_mutex_unlock(&e->lock);
-		learn_nsids(e);
-		pthread_mutex_lock(&e->lock);
-		sb = sandbox_of(e, ev->nsid);
-	}
 	if (sb && sb->state == OBJ_READY && !sb->busy && !sb->stopped) {
 		memcpy(place, sb->id, ID_SIZE);
-		v = judge_peer(e, sb, ev);
+		v = judge_in_sandbox(e, sb, ev);
 	}
 	pthread_mutex_unlock(&e->lock);
 	if (!place[0])
-		return;
+		return sb;
 	if (ev->what == MONITOR_LINK)
 		act_on(rc, v, place, ev);
 	else if (ev->what == MONITOR_NFT && streq(ev->table, NETNS_DNS_TABLE) && ev->gone)
-		suspect(rc, place, 0, false);
+		suspect(rc, place, 0, DOUBT_SURE);
 	else if (ev->what != MONITOR_NFT && ev->gone)
-		suspect(rc, place, ev->ifindex, false);
+		suspect(rc, place, ev->ifindex, DOUBT_SURE);
+	return true;
+}
+
+/* false: the namespace is no network's. */
+static bool hear_network(struct reconcile *rc, const struct monitor_event *ev)
+{
+	const char *id = network_of(rc, ev->nsid);
+	const struct network *n;
+	char place[ID_SIZE] = "";
+	enum verdict v;
+	LOCKED(&rc->e->lock);
+
+	if (!id)
+		return false;
+	n = map_get(&rc->e->model.network_by_id, id);
+	if (!n || (ev->what != MONITOR_LINK && ev->what != MONITOR_PORT))
+		return true;
+	memcpy(place, n->id, ID_SIZE);
+	v = judge_in_network(rc->e, n, ev, place);
+	act_on(rc, v, place, ev);
+	return true;
+}
+
+/*
+ * Of an entry, deleted in any namespace. There may be very many at once, of which one tells enough,
+ * and as many that we delete ourselves, which must not cost more than they did.
+ */
+static void hear_entry(struct reconcile *rc, const struct monitor_event *ev)
+{
+	const char *id = network_of(rc, ev->nsid);
+	const struct network *n;
+	char place[ID_SIZE];
+	LOCKED(&rc->e->lock);
+
+	n = id && !find(rc, id, 0) ? map_get(&rc->e->model.network_by_id, id) : NULL;
+	if (!n)
+		return;
+	memcpy(place, n->id, ID_SIZE);
+	if (++rc->judged > MAX_JUDGED || judge_entry(n, ev, place) == WRONG)
+		suspect(rc, place, 0, DOUBT_SURE);
 }
 
 static void hear(const struct monitor_event *ev, void *arg)
@@ -351,8 +372,39 @@ static void hear(const struct monitor_event *ev, void *arg)
 
 	if (ev->nsid < 0)
 		hear_host(rc, ev);
-	else
-		hear_sandbox(rc, ev);
+	else if (ev->what == MONITOR_FDB || ev->what == MONITOR_NEIGH)
+		hear_entry(rc, ev);
+	else if (!hear_sandbox(rc, ev) && !hear_network(rc, ev)) {
+		learn_nsids(rc);
+		if (!hear_sandbox(rc, ev))
+			hear_network(rc, ev);
+	}
+}
+
+static void hear_pin(struct reconcile *rc, const char *name)
+{
+	char place[ID_SIZE];
+	LOCKED(&rc->e->lock);
+
+	if (judge_pin(rc->e, name, place) == WRONG)
+		suspect(rc, place, 0, DOUBT_SURE);
+}
+
+static void hear_pins(struct reconcile *rc)
+{
+	char buf[4096] __attribute__((aligned(__alignof__(struct inotify_event))));
+	ssize_t n;
+
+	while ((n = read(rc->pins, buf, sizeof(buf))) > 0) {
+		for (char *p = buf; p < buf + n;) {
+			const struct inotify_event *ev = (const struct inotify_event *)p;
+
+			rc->all |= (ev->mask & IN_Q_OVERFLOW) != 0;
+			if (ev->len)
+				hear_pin(rc, ev->name);
+			p += sizeof(*ev) + ev->len;
+		}
+	}
 }
 
 /* ---- the thread */
@@ -361,10 +413,16 @@ static void hear(const struct monitor_event *ev, void *arg)
 static void compare(struct reconcile *rc, const char *place, struct mended *m)
 {
 	struct cnm_error err = { 0 };
+	int r;
 
-	if (compare_and_mend(rc->e, place, m, &err) < 0)
-		log_err("compare %s%.12s with the kernel: %s", place[0] ? "sandbox " : "the host",
-			place, err.text);
+	if (m)
+		m->failed = false;
+	r = compare_and_mend(rc->e, place, m, &err);
+	if (m && (m->failed || r == COMPARE_BUSY))
+		suspect(rc, place, AGAIN, DOUBT_SURE);
+	if (r < 0)
+		log_err("compare %s%.12s with the kernel: %s", place[0] ? "" : "the host", place,
+			err.text);
 }
 
 static bool stopping(const struct reconcile *rc)
@@ -386,11 +444,18 @@ static void compare_all_sandboxes(struct reconcile *rc, struct mended *m)
 
 static void compare_all(struct reconcile *rc)
 {
+	char(*networks)[ID_SIZE];
+	unsigned n;
+
 	rc->all = false;
 	rc->n = 0;
 	compare(rc, "", &rc->mended);
+	networks = compare_networks(rc->e, &n);
+	for (unsigned i = 0; i < n && !stopping(rc); i++)
+		compare(rc, networks[i], &rc->mended);
+	free(networks);
 	compare_all_sandboxes(rc, &rc->mended);
-	learn_nsids(rc->e);
+	learn_nsids(rc);
 	pthread_mutex_lock(&rc->e->lock);
 	rc->e->all_checked = true;
 	pthread_mutex_unlock(&rc->e->lock);
@@ -424,27 +489,37 @@ static void look_at_uplinks(struct reconcile *rc)
 	rc->all = true;
 }
 
-/* If there are suspicions about a place, drop them and compare it. */
+/* If there is a suspicion about a place whose time has come, drop all of them and compare it. */
 static void settle_place(struct reconcile *rc, const char *place)
 {
-	unsigned n = 0, all = rc->n;
+	uint64_t now = clock_mono_ns();
+	unsigned n = 0;
+	bool due = false;
 
-	for (unsigned i = 0; i < all; i++)
+	for (unsigned i = 0; i < rc->n; i++)
+		due |= rc->suspicions[i].due <= now && streq(rc->suspicions[i].place, place);
+	if (!due)
+		return;
+	for (unsigned i = 0; i < rc->n; i++)
 		if (!streq(rc->suspicions[i].place, place))
 			rc->suspicions[n++] = rc->suspicions[i];
 	rc->n = n;
-	if (n < all)
-		compare(rc, place, &rc->mended);
+	compare(rc, place, &rc->mended);
 }
 
-/* One comparison a place, the host first: what sandboxes need of it is there then. */
+/* One comparison a place, the host and networks first: what sandboxes need of them is there then.
+ */
 static void compare_suspects(struct reconcile *rc)
 {
+	const struct suspicion *s;
+
 	settle_place(rc, "");
-	while (rc->n) {
+	for (unsigned i = 0; i < rc->n_networks; i++)
+		settle_place(rc, rc->networks[i].id);
+	while ((s = due_suspicion(rc))) {
 		char place[ID_SIZE];
 
-		memcpy(place, rc->suspicions[0].place, ID_SIZE);
+		memcpy(place, s->place, ID_SIZE);
 		settle_place(rc, place);
 	}
 }
@@ -454,9 +529,16 @@ static bool listen_once(struct reconcile *rc, int timeout)
 {
 	struct pollfd p[] = { { .fd = rc->wake, .events = POLLIN },
 			      { .fd = monitor_fd(rc->monitor), .events = POLLIN },
-			      { .fd = rc->files.fd, .events = POLLIN } };
-	int r = poll(p, 3, timeout);
+			      { .fd = rc->files.fd, .events = POLLIN },
+			      { .fd = rc->ask, .events = POLLIN },
+			      { .fd = rc->pins, .events = POLLIN } };
+	int r = poll(p, 5, timeout);
+	eventfd_t asked;
 
+	rc->judged = 0;
+	if (r > 0 && p[4].revents)
+		hear_pins(rc);
+	rc->all |= r > 0 && p[3].revents && eventfd_read(rc->ask, &asked) == 0;
 	rc->files_changed |= r > 0 && p[2].revents && file_watch_changed(&rc->files);
 	if (r > 0 && p[1].revents && (r = monitor_read(rc->monitor, hear, rc)) < 0) {
 		log_err("the netlink monitor failed (%s); what others change in the kernel is "
@@ -472,8 +554,8 @@ static void *reconcile_main(void *arg)
 	struct reconcile *rc = arg;
 
 	compare_all(rc);
-	while (!stopping(rc) && listen_once(rc, -1)) {
-		if (!rc->n && !rc->all && !rc->uplinks && !rc->files_changed)
+	while (!stopping(rc) && listen_once(rc, patience(rc))) {
+		if (!due_suspicion(rc) && !rc->all && !rc->uplinks && !rc->files_changed)
 			continue;
 		/* What is torn down comes in several events: let them all arrive. */
 		usleep(SETTLE_MS * 1000);
@@ -498,8 +580,23 @@ static void reconcile_free(struct reconcile *rc)
 	monitor_close(rc->monitor);
 	close_fd(&rc->files.fd);
 	close_fd(&rc->wake);
+	close_fd(&rc->ask);
+	close_fd(&rc->pins);
 	mended_free(&rc->mended);
+	free(rc->networks);
 	free(rc);
+}
+
+/* Pins in a directory that cannot be watched are missed by `cnm doctor` only. */
+static void watch_pins(struct reconcile *rc)
+{
+	mkdir(rc->e->netns_dir, 0755);
+	rc->pins = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (rc->pins >= 0 && inotify_add_watch(rc->pins, rc->e->netns_dir,
+					       IN_DELETE | IN_MOVED_FROM | IN_ONLYDIR) < 0)
+		log_warn("watch %s: %s; namespaces that others remove from it are noticed by "
+			 "`cnm doctor` only",
+			 rc->e->netns_dir, strerror(errno));
 }
 
 /* What it listens to. */
@@ -509,13 +606,15 @@ static int open_ears(struct reconcile *rc, struct cnm_error *err)
 	int r;
 
 	rc->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (rc->wake < 0)
+	rc->ask = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (rc->wake < 0 || rc->ask < 0)
 		return cnm_error_errno(err, errno, "eventfd");
 	for (unsigned i = 0; i < HOST_N_FILES; i++)
 		paths[i] = host_files_path(rc->e->host_files, i);
 	r = file_watch_open(&rc->files, paths, HOST_N_FILES);
 	if (r < 0)
 		return cnm_error_errno(err, r, "watch %s", paths[0]);
+	watch_pins(rc);
 	return monitor_open(&rc->monitor, err);
 }
 
@@ -528,7 +627,7 @@ int reconcile_start(struct cnm_engine *e, struct cnm_error *err)
 	if (!rc)
 		return cnm_error_errno(err, ENOMEM, "reconciler");
 	rc->e = e;
-	rc->wake = -1;
+	rc->wake = rc->ask = rc->pins = -1;
 	rc->files.fd = -1;
 	r = open_ears(rc, err);
 	if (r == 0) {
@@ -557,6 +656,12 @@ void reconcile_stop(struct cnm_engine *e)
 	pthread_join(rc->thread, NULL);
 	reconcile_free(rc);
 	e->reconcile = NULL;
+}
+
+void reconcile_all(struct cnm_engine *e)
+{
+	if (e->reconcile)
+		eventfd_write(e->reconcile->ask, 1);
 }
 
 void reconcile_host_first(struct cnm_engine *e)

@@ -133,6 +133,12 @@ static int load_sandbox(const struct store_row *row, void *arg, struct cnm_error
 	return 0;
 }
 
+/* One of another host, and the daemon is in no cluster any more. */
+static bool is_left_over(const struct cnm_engine *e, const struct endpoint *ep)
+{
+	return endpoint_is_remote(ep) && !ip_is_set(&e->env.vtep);
+}
+
 /* An endpoint is void with its sandbox or network; a declared one outlives its sandbox. */
 static int load_endpoint(const struct store_row *row, void *arg, struct cnm_error *err)
 {
@@ -142,6 +148,7 @@ static int load_endpoint(const struct store_row *row, void *arg, struct cnm_erro
 	struct sandbox *sb = row->sandbox && row->sandbox[0]
 				     ? map_get(&e->model.sandbox_by_id, row->sandbox)
 				     : NULL;
+	const char *name = row->name ? row->name : row->id;
 	const struct cnm_ip *ips[2];
 	struct endpoint *ep;
 	int r;
@@ -153,8 +160,8 @@ static int load_endpoint(const struct store_row *row, void *arg, struct cnm_erro
 	}
 	r = endpoint_decode(row->id, row->name, n, row->body, &ep, err);
 	if (r < 0)
-		return cnm_error_prefix(err, "restore endpoint %s", row->name), r;
-	if (!sb && !ep->declared) {
+		return cnm_error_prefix(err, "restore endpoint %s", name), r;
+	if ((!sb && !ep->declared) || is_left_over(e, ep)) {
 		store_tx_delete(rs->tx, STORE_ENDPOINT, row->id);
 		endpoint_free(ep);
 		return 0;
@@ -162,16 +169,17 @@ static int load_endpoint(const struct store_row *row, void *arg, struct cnm_erro
 	r = model_add_endpoint(&e->model, ep);
 	if (r < 0) {
 		endpoint_free(ep);
-		return cnm_error_errno(err, r, "restore endpoint %s", row->name);
+		return cnm_error_errno(err, r, "restore endpoint %s", name);
 	}
 	ep->state = OBJ_READY;
+	ep->claimed = network_is_global(n) && !endpoint_is_remote(ep) && !(sb && sb->stopped);
 	ips[0] = &ep->ip4;
 	ips[1] = &ep->ip6;
 	for (unsigned i = 0; i < 2; i++) {
 		struct network_pool *p = network_pool_of(n, ips[i]);
 
 		if (p && ipam_pool_take(p->taken, ips[i]) < 0)
-			log_warn("endpoint %s: its address is taken already", row->name);
+			log_warn("endpoint %s: its address is taken already", name);
 	}
 	if (sb) {
 		sandbox_insert(sb, ep);
@@ -230,6 +238,27 @@ static int read_boot(struct restore *rs, struct cnm_error *err)
 	return r;
 }
 
+/* Namespaces that were there before this daemon. */
+static void know_places(struct cnm_engine *e)
+{
+	const struct sandbox *sb;
+	const struct network *n;
+
+	list_for_each (sb, &e->model.sandboxes, node)
+		if (!sb->stopped)
+			applier_know(e->applier, sb->id, sb->name);
+	list_for_each (n, &e->model.networks, node) {
+		struct plan p = { 0 };
+
+		if (network_is_global(n) && network_is_present(n))
+			plan_network(e, n, &p);
+		for (size_t i = 0; i < p.n; i++)
+			if (p.items[i].kind == PLAN_NETNS)
+				applier_know(e->applier, n->id, p.items[i].netns.name);
+		plan_free(&p);
+	}
+}
+
 int engine_restore(struct cnm_engine *e, struct cnm_error *err)
 {
 	struct restore rs = { .e = e };
@@ -264,8 +293,6 @@ int engine_restore(struct cnm_engine *e, struct cnm_error *err)
 		if (r < 0)
 			return cnm_error_errno(err, r, "publish the names of %s", sb->name);
 	}
-	list_for_each (sb, &e->model.sandboxes, node)
-		if (!sb->stopped)
-			applier_know(e->applier, sb->id, sb->name);
+	know_places(e);
 	return 0;
 }

@@ -9,7 +9,8 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 #include "base/str.h"
-#include "controller/engine.h"
+#include "controller/cluster.h"
+#include "controller/gateway_network.h"
 #include "controller/ports.h"
 #include "controller/sandbox_names.h"
 #include "kernel/netns.h"
@@ -192,7 +193,7 @@ static int wait_for_networks(struct building *b, struct cnm_error *err)
 		again = false;
 		for (size_t i = 0; i < b->c->n_networks; i++) {
 			struct network *n;
-			int r = engine_network(b->e, b->c->networks[i].network, &n, err);
+			int r = engine_network_to_join(b->e, b->c->networks[i].network, &n, err);
 
 			if (r < 0)
 				return r;
@@ -223,8 +224,9 @@ static int enter_name(struct building *b, struct cnm_error *err)
 }
 
 /* On failure the sandbox is gone. */
-static int enter(struct building *b, struct change *c, struct cnm_error *err)
+static int enter(struct building *b, bool claim, struct change *c, struct cnm_error *err)
 {
+	struct gateway_change gateway = { 0 }; /* goes and comes with the other endpoints */
 	int r = wait_for_networks(b, err);
 
 	if (r == 0)
@@ -235,10 +237,14 @@ static int enter(struct building *b, struct change *c, struct cnm_error *err)
 	}
 	for (size_t i = 0; i < b->c->n_networks && r == 0; i++)
 		r = add_endpoint(b, &b->c->networks[i], err);
+	if (r == 0 && claim && !b->sb->stopped)
+		r = cluster_claim_sandbox(b->e, b->sb, err);
+	if (r == 0)
+		r = gateway_begin(b->e, b->sb, &b->taken, &gateway, err);
 	if (r == 0)
 		r = ports_begin(b->e, b->sb, &b->used, &b->ports, err);
 	if (r == 0) {
-		plan_sandbox(b->e, b->sb, &c->after);
+		plan_request(b->e, b->sb, &c->after);
 		r = change_prepare(c, err);
 	}
 	if (r < 0)
@@ -342,6 +348,8 @@ static int create(struct cnm_engine *e, const struct cnm_sandbox_config *config,
 	if (r < 0 || (r = find_source(e, config, &path, err)) < 0)
 		return r;
 	r = build(&b, path, err);
+	for (size_t i = 0; i < config->n_networks && r == 0; i++)
+		r = gateway_network_prepare(e, config->networks[i].network, err);
 	if (r == 0 && !config->declared && !has_sandbox(e, config->name))
 		r = sandbox_check_pin(e, config->name, path, err);
 	if (r == 0 && path)
@@ -353,8 +361,9 @@ static int create(struct cnm_engine *e, const struct cnm_sandbox_config *config,
 	if (sandbox_chooses_ports(b.sb))
 		hostports_look(&b.used, NULL);
 	reconcile_host_first(e);
+	CLUSTER_AFTERWARDS(e);
 	LOCKED(&e->lock);
-	r = enter(&b, &c, err);
+	r = enter(&b, !dry, &c, err);
 	if (r < 0)
 		return r;
 	if (dry)
@@ -486,6 +495,7 @@ int cnm_sandbox_remove(struct cnm_engine *e, const char *ref, struct cnm_dry_run
 	int r;
 
 	reconcile_sandbox_first(e, ref);
+	CLUSTER_AFTERWARDS(e);
 	LOCKED(&e->lock);
 	r = engine_sandbox(e, ref, true, &sb, err);
 	if (r < 0)
@@ -496,7 +506,7 @@ int cnm_sandbox_remove(struct cnm_engine *e, const char *ref, struct cnm_dry_run
 			"sandbox %s is that of a running container: stop the container "
 			"first",
 			sb->name);
-	plan_sandbox(e, sb, &c.before);
+	plan_request(e, sb, &c.before);
 	r = change_prepare(&c, err);
 	if (r < 0)
 		return r;

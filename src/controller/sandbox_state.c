@@ -12,8 +12,18 @@
 
 #include "base/cleanup.h"
 #include "base/str.h"
-#include "controller/engine.h"
+#include "controller/cluster.h"
 #include "controller/ports.h"
+
+/* Their addresses may be others than they were. */
+static void put_claimed(struct store_tx **tx, const struct sandbox *sb)
+{
+	const struct endpoint *ep;
+
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		if (ep->claimed)
+			tx_put_endpoint(tx, ep, STORE_READY, false);
+}
 
 /* What happens to it meanwhile, and what it is when all went well. */
 static void switch_rows(struct cnm_engine *e, struct sandbox *sb, struct store_tx **first,
@@ -24,6 +34,7 @@ static void switch_rows(struct cnm_engine *e, struct sandbox *sb, struct store_t
 	store_tx_set_state(*first, STORE_SANDBOX, sb->id,
 			   sb->stopped ? STORE_REMOVING : STORE_CREATING);
 	tx_put_sandbox(last, sb, STORE_READY, false);
+	put_claimed(last, sb);
 }
 
 /* Without the lock: the row as it was. */
@@ -43,6 +54,15 @@ static void drop_names(struct cnm_engine *e, const struct sandbox *sb)
 		resolver_drop_names(e->resolver, ep->id);
 }
 
+/* It is not running: what it claimed goes, when the lock is let go. */
+static void unclaim(struct sandbox *sb)
+{
+	struct endpoint *ep;
+
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		ep->claimed &= !sb->stopped;
+}
+
 /* It is in its new state. */
 static void settle(struct cnm_engine *e, struct sandbox *sb)
 {
@@ -50,6 +70,7 @@ static void settle(struct cnm_engine *e, struct sandbox *sb)
 
 	sb->checked = true;
 	sb->nsid = -1;
+	unclaim(sb);
 	list_for_each (ep, &sb->endpoints, in_sandbox)
 		events_network(e->events, sb->stopped ? "disconnect" : "connect", ep->network, sb);
 }
@@ -58,6 +79,7 @@ static void settle(struct cnm_engine *e, struct sandbox *sb)
 static void take_back(struct cnm_engine *e, struct sandbox *sb, struct ports_change *ports)
 {
 	sb->stopped = !sb->stopped;
+	unclaim(sb);
 	ports_end(e, sb, ports, false);
 	publish_sandbox(e, sb);
 	pthread_mutex_unlock(&e->lock);
@@ -108,6 +130,30 @@ static int check_rooms(const struct sandbox *sb, struct cnm_error *err)
 	return r;
 }
 
+/*
+ * Lock held on entry and exit, let go meanwhile. What an endpoint claimed when the sandbox ran last
+ * may still be on its way out of the cluster's store, so it claims under a new id, as Docker's
+ * endpoints have one each time.
+ */
+static int claim(struct cnm_engine *e, struct sandbox *sb, struct cnm_error *err)
+{
+	struct store_tx *tx;
+	struct endpoint *ep;
+	int r = 0;
+
+	list_for_each (ep, &sb->endpoints, in_sandbox) {
+		if (!network_is_global(ep->network) || r < 0)
+			continue;
+		tx = store_tx_new(e->store);
+		store_tx_delete(tx, STORE_ENDPOINT, ep->id);
+		r = model_renew_endpoint(&e->model, ep);
+		tx_put_endpoint(&tx, ep, STORE_READY, true);
+		store_commit_later(e->store, tx);
+	}
+	return r < 0 ? cnm_error_errno(err, r, "start %s", sb->name)
+		     : cluster_claim_sandbox(e, sb, err);
+}
+
 /* used: of a sandbox to be started, which ports of the host are. */
 static int switch_to(struct cnm_engine *e, const char *ref, bool stopped,
 		     const struct hostports_used *used, struct cnm_dry_run *dry,
@@ -117,6 +163,7 @@ static int switch_to(struct cnm_engine *e, const char *ref, bool stopped,
 	struct ports_change ports;
 	struct sandbox *sb;
 	int r;
+	CLUSTER_AFTERWARDS(e);
 	LOCKED(&e->lock);
 
 	r = engine_sandbox(e, ref, true, &sb, err);
@@ -136,18 +183,24 @@ static int switch_to(struct cnm_engine *e, const char *ref, bool stopped,
 		if (r < 0)
 			return r;
 	}
-	plan_sandbox(e, sb, &c.before);
+	plan_request(e, sb, &c.before);
+	if (!stopped && !dry && (r = claim(e, sb, err)) < 0) {
+		unclaim(sb);
+		return r;
+	}
 	sb->stopped = stopped;
 	r = ports_begin(e, sb, used, &ports, err);
 	if (r < 0) {
 		sb->stopped = !stopped;
+		unclaim(sb);
 		return r;
 	}
-	plan_sandbox(e, sb, &c.after);
+	plan_request(e, sb, &c.after);
 	r = change_prepare(&c, err);
 	if (r == 0 && !dry)
 		return carry_out(e, sb, &c, &ports, err);
 	sb->stopped = !stopped;
+	unclaim(sb);
 	ports_end(e, sb, &ports, false);
 	return r < 0 ? r : change_tell(&c, dry, err);
 }
@@ -198,7 +251,7 @@ static int check_rename(struct cnm_engine *e, const struct sandbox *sb, const ch
 	if (map_get(&e->model.sandbox_by_name, name))
 		return sandbox_name_taken(e, name, err);
 	list_for_each (ep, &sb->endpoints, in_sandbox)
-		if (network_endpoint_by_name(ep->network, name))
+		if (cluster_name_is_taken(e, ep->network, name))
 			return cnm_error_set(err, CNM_E_FORBIDDEN,
 					     "endpoint with name %s already exists in network %s",
 					     name, ep->network->name);
@@ -245,7 +298,9 @@ int cnm_sandbox_rename(struct cnm_engine *e, const char *ref, const char *name,
 	sb->busy = true;
 	if (!sb->stopped)
 		sb->renamed_from = strdup(old);
-	r = write_rename(e, sb, err);
+	r = cluster_rename_sandbox(e, sb, err);
+	if (r == 0)
+		r = write_rename(e, sb, err);
 	free(take_ptr(sb->renamed_from));
 	if (r < 0)
 		model_rename_sandbox(&e->model, sb, old);

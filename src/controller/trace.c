@@ -250,6 +250,8 @@ static void add_targets(struct why *w, struct follower *f)
 		case WHY_OUTSIDE:
 			add_target(w, f, &w->from.ip, to);
 			break;
+		case WHY_REMOTE:
+			break;
 		case WHY_HOST: /* to an address of its own it sends from that */
 			add_target(w, f, w->to.kind == WHY_HOST ? to : &w->from.ip, to);
 			break;
@@ -313,6 +315,14 @@ static int prepare(struct follower *f, const struct cnm_flow *flow, struct cnm_e
 		r = why_open(&w, f->e, flow, err);
 	if (r < 0)
 		return r;
+	if (w.to.kind == WHY_REMOTE) {
+		r = cnm_error_set(err, CNM_E_INVALID,
+				  "trace %s to %s: %s is on another host, and none of this one's "
+				  "rules sees what goes there; `cnm why` tells more",
+				  flow->from, flow->to, flow->to);
+		why_close(&w);
+		return r;
+	}
 	f->proto = w.proto;
 	f->ports[0] = f->ports[1] = w.port;
 	add_targets(&w, f);

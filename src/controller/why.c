@@ -79,6 +79,21 @@ static int read_port(struct why *w, const struct cnm_flow *flow, struct cnm_erro
 	return 0;
 }
 
+/* On another host: only that one knows how its packets leave it. */
+static int place_remote(const struct why *w, struct why_party *p, const struct endpoint *ep,
+			bool is_source, struct cnm_error *err)
+{
+	char ip[IP_STR];
+
+	if (is_source)
+		return cnm_error_set(err, CNM_E_INVALID,
+				     "%s is on another host, %.12s at %s: ask there", p->name,
+				     ep->host, ip_format(&ep->vtep, ip));
+	p->kind = WHY_REMOTE;
+	p->remote = ep;
+	return 0;
+}
+
 /* With the lock: a sandbox that bears the address, else the host, else somebody out there. */
 static int place_address(struct why *w, struct why_party *p, bool is_source, struct cnm_error *err)
 {
@@ -91,6 +106,8 @@ static int place_address(struct why *w, struct why_party *p, bool is_source, str
 		p->name = ep->sandbox->name;
 		return 0;
 	}
+	if (ep && endpoint_is_remote(ep))
+		return place_remote(w, p, ep, is_source, err);
 	if (p->route.local) {
 		p->kind = WHY_HOST;
 		p->name = "the host";
@@ -115,6 +132,7 @@ static void place_sandbox(struct why_party *p)
 static int find_sandboxes(struct why *w, struct cnm_error *err)
 {
 	struct why_party *parties[] = { &w->from, &w->to };
+	const struct endpoint *ep;
 	struct sandbox *sb;
 	int r;
 
@@ -122,9 +140,14 @@ again:
 	for (unsigned i = 0; i < 2; i++) {
 		if (parties[i]->kind != WHY_SANDBOX)
 			continue;
+		ep = NULL;
 		r = engine_sandbox(w->e, parties[i]->name, false, &sb, err);
+		if (r == -ENOENT && (ep = why_find_remote(w, parties[i]->name)))
+			r = place_remote(w, parties[i], ep, i == 0, err);
 		if (r < 0)
 			return r;
+		if (ep)
+			continue;
 		if (r > 0)
 			goto again;
 		parties[i]->sandbox = sb;

@@ -8,6 +8,7 @@
  *
  *   why.c        who asks about whom; the probe; the answer as JSON
  *   why_path.c   the way: which network, which address, what the host does with it
+ *   why_global.c the same for networks of several hosts
  *   why_rules.c  the ruleset, on planned elements
  *   why_words.c  the sentences, and the command that would change the answer
  *
@@ -20,12 +21,13 @@
 #include "controller/engine.h"
 #include "kernel/probe.h"
 
-enum why_kind { WHY_SANDBOX, WHY_HOST, WHY_OUTSIDE };
+enum why_kind { WHY_SANDBOX, WHY_HOST, WHY_OUTSIDE, WHY_REMOTE };
 
 /* One end of a flow. */
 struct why_party {
 	enum why_kind kind;
 	const struct sandbox *sandbox; /* its own; of the HOST: one that is in the host's network */
+	const struct endpoint *remote; /* of the REMOTE: it is on another host */
 	const char *name;              /* as sentences call it */
 	struct cnm_ip ip;              /* the address it was named by, or unset */
 	struct probe_route route;      /* the host's, to that address */
@@ -90,6 +92,14 @@ const struct endpoint *why_endpoint_at(const struct why *w, const struct cnm_ip 
 /* A network that both are on, other than those of the drivers without addresses. */
 const struct network *why_shared(const struct sandbox *a, const struct sandbox *b);
 
+/* ---- why_global.c */
+/* An endpoint of another host that answers to this name; on a network of the asker's, if there is
+ * one.
+ */
+const struct endpoint *why_find_remote(const struct why *w, const char *ref);
+void why_attempt_global(struct why *w, const struct network *n, const struct cnm_ip *ip,
+			struct why_answer *a);
+
 /* ---- why_rules.c */
 enum why_end {
 	WHY_SAME,        /* accepted: within its network */
@@ -143,6 +153,8 @@ void why_say_icc(struct why *w, const struct network *n, const struct endpoint *
 		 struct why_answer *a);
 /* Two sandboxes that share no network. */
 void why_say_apart(struct why *w, struct why_answer *a);
+/* An endpoint on a network of several hosts, and the asker is not on it. */
+void why_say_not_on(struct why *w, const struct endpoint *to, struct why_answer *a);
 void why_say_stopped(const struct sandbox *sb, struct why_answer *a);
 void why_say_no_way_out(struct why *w, const struct cnm_ip *to, struct why_answer *a);
 

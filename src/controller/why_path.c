@@ -216,6 +216,8 @@ static void add_host(struct targets *t, struct why *w)
 	case WHY_OUTSIDE:
 		add_target(t, &w->from.route.source);
 		break;
+	case WHY_REMOTE:
+		break;
 	case WHY_SANDBOX:
 		n = sandbox_gateway_order(w->from.sandbox, order, WHY_MAX_TARGETS);
 		for (unsigned i = 0; i < n; i++)
@@ -270,6 +272,9 @@ unsigned why_targets(struct why *w, struct cnm_ip ret[static WHY_MAX_TARGETS])
 
 	if (ip_is_set(&w->to.ip)) {
 		add_target(&t, &w->to.ip);
+	} else if (w->to.kind == WHY_REMOTE) {
+		add_target(&t, &w->to.remote->ip4);
+		add_target(&t, &w->to.remote->ip6);
 	} else if (w->to.kind == WHY_SANDBOX) {
 		add_sandbox(&t, w->to.sandbox, true);
 		add_sandbox(&t, w->to.sandbox, false);
@@ -485,7 +490,12 @@ static void from_sandbox(struct why *w, struct why_packet *k, struct why_answer 
 void why_attempt(struct why *w, const struct cnm_ip *to, struct why_answer *a)
 {
 	struct why_packet k = { .to = *to, .port = w->port, .in = "", .out = "" };
+	const struct network *n = network_of(w, to);
 
+	if (n && network_is_global(n)) {
+		why_attempt_global(w, n, to, a);
+		return;
+	}
 	a->to = *to;
 	switch (w->from.kind) {
 	case WHY_SANDBOX:
@@ -500,6 +510,8 @@ void why_attempt(struct why *w, const struct cnm_ip *to, struct why_answer *a)
 		k.from = w->from.ip;
 		memcpy(k.in, w->from.route.link, sizeof(k.in));
 		at_host(w, &k, a);
+		break;
+	case WHY_REMOTE: /* is asked there */
 		break;
 	}
 }

@@ -137,6 +137,25 @@ void why_say_apart(struct why *w, struct why_answer *a)
 	strbuf_free(&other);
 }
 
+void why_say_not_on(struct why *w, const struct endpoint *to, struct why_answer *a)
+{
+	const struct sandbox *from = w->from.sandbox;
+	struct strbuf nets = { 0 };
+
+	if (!from) {
+		why_no(a, 9, "%s is on %s, which only sandboxes on it reach, not %s", to->name,
+		       to->network->name, why_name(&w->from));
+		return;
+	}
+	add_networks(&nets, from);
+	why_no(a, 9, "%s is on %s, %s on %s, and they share no network", from->name,
+	       nets.s ? nets.s : "", to->name, to->network->name);
+	if (!is_alone(from))
+		why_fix(a, "cnm network connect %s %s", to->network->name, from->name);
+	a->text.failed |= nets.failed;
+	strbuf_free(&nets);
+}
+
 void why_say_icc(struct why *w, const struct network *n, const struct endpoint *to,
 		 struct why_answer *a)
 {

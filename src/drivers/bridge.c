@@ -22,6 +22,7 @@
 #include "base/str.h"
 #include "drivers/builtin.h"
 #include "drivers/options.h"
+#include "drivers/segment.h"
 
 enum gateway_mode { GW_NAT, GW_NAT_UNPROTECTED, GW_ROUTED, GW_ISOLATED };
 
@@ -80,15 +81,6 @@ static const char *parse_announce_ms(const char *value, void *field)
 	return NULL;
 }
 
-static const char *parse_antispoof(const char *value, void *field)
-{
-	struct option_tristate *t = field;
-
-	t->set = true;
-	t->value = streq(value, "on");
-	return t->value || streq(value, "off") ? NULL : "it must be on or off";
-}
-
 /* "eth1:eth2": links from which every way in is open. */
 static const char *parse_trusted(const char *value, void *field)
 {
@@ -140,7 +132,7 @@ static const struct option_spec network_options[] = {
 	OPT("enable_ipv6", option_tristate, ipv6),
 	OPT("advertise_addr_nmsgs", parse_announce, announce),
 	OPT("advertise_addr_ms", parse_announce_ms, announce_ms),
-	{ "cnm.antispoof", parse_antispoof, offsetof(struct bridge, antispoof) },
+	{ "cnm.antispoof", segment_parse_antispoof, offsetof(struct bridge, antispoof) },
 	{ NULL, NULL, 0 },
 };
 
@@ -208,99 +200,23 @@ static int bridge_check(const struct network *n, const struct driver_env *env,
 			struct cnm_error *err)
 {
 	const int families[] = { AF_INET, AF_INET6 };
+	int r;
 
 	if (!n->ipv4 && !n->ipv6)
 		return cnm_error_set(err, CNM_E_INVALID, "IPv4 or IPv6 must be enabled");
-	for (unsigned i = 0; i < 2; i++) {
-		const struct network_pool *p = network_pool(n, families[i]);
-		struct cnm_prefix ll = { .ip = { AF_INET6, { 0xfe, 0x80 } }, .len = 64 };
-
+	for (unsigned i = 0; i < 2; i++)
 		if (mode(n, families[i]) == GW_ISOLATED && !n->internal)
 			return cnm_error_set(err, CNM_E_INTERNAL,
 					     "gateway mode 'isolated' can only be used for an "
 					     "internal network");
-		if (p && ip_is_multicast(&p->subnet.ip))
-			return cnm_error_set(err, CNM_E_INVALID,
-					     "a subnet cannot be of multicast addresses");
-		if (p && prefix_overlaps(&p->subnet, &ll))
-			return cnm_error_set(
-				err, CNM_E_INVALID,
-				"clash with the Kernel-Reserved IPv6 Link Local Network "
-				"(fe80::/64)");
-	}
-	return check_conflicts(n, env->model, err);
-}
-
-/* ---- endpoint options */
-
-struct endpoint_opts {
-	char ifname[IFNAMSIZ];
-	char sysctls[512];
-};
-
-static const char *parse_sysctls(const char *value, void *field)
-{
-	if (strlen(value) >= sizeof(((struct endpoint_opts *)0)->sysctls))
-		return "it is longer than 511 characters";
-	strcpy(field, value);
-	return NULL;
-}
-
-static const struct option_spec endpoint_options[] = {
-	{ "com.docker.network.endpoint.ifname", option_ifname,
-	  offsetof(struct endpoint_opts, ifname) },
-	{ "com.docker.network.endpoint.sysctls", parse_sysctls,
-	  offsetof(struct endpoint_opts, sysctls) },
-	{ NULL, NULL, 0 },
-};
-
-/*
- * One of the comma list, "net.ipv4.conf.IFNAME.log_martians=1", as path below /proc/sys (with the
- * name put in) and value. Returns what follows it, or NULL with err set.
- */
-static const char *next_sysctl(const char *s, const char *ifname, char path[static 256],
-			       char value[static 128], struct cnm_error *err)
-{
-	size_t len = strcspn(s, ","), klen = strcspn(s, "=");
-	char key[256];
-	const char *after, *rest;
-
-	if (klen >= len || klen >= sizeof(key) || len - klen - 1 >= 128)
-		goto bad;
-	snprintf(key, sizeof(key), "%.*s", (int)klen, s);
-	snprintf(value, 128, "%.*s", (int)(len - klen - 1), s + klen + 1);
-	if (!(rest = str_after(key, "net.ipv4.")) && !(rest = str_after(key, "net.ipv6.")) &&
-	    !(rest = str_after(key, "net.mpls.")))
-		goto bad;
-	after = strstr(rest, ".IFNAME.");
-	if (!after || strchr(key, '/') || strstr(key, ".."))
-		goto bad;
-	for (char *p = key; *p; p++)
-		if (*p == '.')
-			*p = '/';
-	/* After that: the interface's name may have dots of its own. */
-	snprintf(path, 256, "%.*s/%s/%s", (int)(after - key), key, ifname, after + 8);
-	return s[len] ? s + len + 1 : s + len;
-bad:
-	cnm_error_set(err, CNM_E_INVALID,
-		      "unrecognised network interface sysctl '%.*s'; represent "
-		      "'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V', 'X' must be 'ipv4', 'ipv6' or "
-		      "'mpls'",
-		      (int)len, s);
-	return NULL;
+	r = segment_check_pools(n, err);
+	return r < 0 ? r : check_conflicts(n, env->model, err);
 }
 
 static int bridge_endpoint_check(const struct endpoint *ep, const struct driver_env *env,
 				 struct cnm_error *err)
 {
-	struct endpoint_opts o = { 0 };
-	char path[256], value[128];
-	int r = options_parse(ep->driver_opts, endpoint_options, "bridge endpoint", &o, err);
-
-	for (const char *s = o.sysctls; r == 0 && *s;)
-		if (!(s = next_sysctl(s, "eth0", path, value, err)))
-			return -EINVAL;
-	return r;
+	return segment_check_endpoint(ep, "bridge endpoint", err);
 }
 
 static const char *bridge_prefix(const struct network *n)
@@ -309,20 +225,6 @@ static const char *bridge_prefix(const struct network *n)
 }
 
 /* ---- plans */
-
-/* Locally administered unicast, from an id: the same object has the same address for ever. */
-static struct cnm_mac mac_of(const char *id, uint8_t salt)
-{
-	uint64_t h = 14695981039346656037u ^ salt;
-	struct cnm_mac m;
-
-	for (; *id; id++)
-		h = (h ^ (unsigned char)*id) * 1099511628211u;
-	for (unsigned i = 0; i < 6; i++)
-		m.b[i] = (uint8_t)(h >> (8 * i + 8));
-	m.b[0] = (m.b[0] & 0xfc) | 2;
-	return m;
-}
 
 /* Packets may leave by NAT in this family. */
 static bool translates(const struct network *n, int family)
@@ -419,7 +321,7 @@ static void bridge_network_plan(const struct network *n, const struct driver_env
 	str_copy(i->link.name, sizeof(i->link.name), b->name);
 	i->link.type = PLAN_BRIDGE;
 	i->link.borrowed = n->borrowed_link;
-	i->link.mac = mac_of(n->id, 0);
+	i->link.mac = segment_mac_of(n->id, 0);
 	i->link.mtu = mtu_of(n, env);
 	/* No router advertisement of a container's may reach the host's routing. */
 	if (!n->borrowed_link)
@@ -427,31 +329,7 @@ static void bridge_network_plan(const struct network *n, const struct driver_env
 	plan_addresses(n, p);
 }
 
-static void plan_endpoint_addresses(const struct endpoint *ep, struct plan *p)
-{
-	const struct cnm_ip *ips[] = { &ep->ip4, &ep->ip6 };
-
-	for (unsigned i = 0; i < 2; i++) {
-		const struct network_pool *pool = network_pool_of(ep->network, ips[i]);
-
-		if (pool)
-			plan_add_addr(p, ep->sandbox->id, ep->id, ep->ifname, ips[i],
-				      pool->subnet.len);
-	}
-	for (unsigned i = 0; i < ep->n_link_local; i++)
-		plan_add_addr(p, ep->sandbox->id, ep->id, ep->ifname, &ep->link_local[i],
-			      ep->link_local[i].family == AF_INET ? 16 : 64);
-}
-
 /* ---- what an endpoint may send, and to whom without ICC */
-
-/* The link-local address that the kernel makes of a MAC (EUI-64). */
-static struct cnm_ip link_local_of(const struct cnm_mac *m)
-{
-	return (struct cnm_ip){ AF_INET6,
-				{ 0xfe, 0x80, 0, 0, 0, 0, 0, 0, m->b[0] ^ 2, m->b[1], m->b[2], 0xff,
-				  0xfe, m->b[3], m->b[4], m->b[5] } };
-}
 
 static void plan_source(const struct endpoint *ep, const char *veth, const struct cnm_ip *ip,
 			struct plan *p)
@@ -468,7 +346,7 @@ static void plan_guard(const struct endpoint *ep, const char *veth, struct plan 
 {
 	const struct bridge *b = ep->network->priv;
 	bool on = b->antispoof.set ? b->antispoof.value : ep->sandbox->confined;
-	struct cnm_ip ll = link_local_of(&ep->mac);
+	struct cnm_ip ll = segment_link_local_of(&ep->mac);
 
 	if (!on)
 		return;
@@ -598,51 +476,31 @@ static void bridge_endpoint_plan(const struct endpoint *ep, const struct driver_
 {
 	const struct bridge *b = ep->network->priv;
 	bool ports4 = carries_ports(ep, AF_INET), ports6 = carries_ports(ep, AF_INET6);
-	struct endpoint_opts o = { 0 };
-	char path[256], value[128], veth[IFNAMSIZ];
+	char veth[IFNAMSIZ];
 	struct plan_item *i;
 
-	snprintf(veth, sizeof(veth), "veth%.7s", ep->id);
+	segment_veth_of(ep, veth);
 	plan_guard(ep, veth, p);
 	if (!b->icc) {
 		plan_links(ep, p);
 		plan_add_elemf(p, ep->id, "noicc", veth);
 	}
-	i = plan_add(p, PLAN_LINK, NULL, ep->id);
+	i = segment_plan_veth(ep, NULL, b->name, mtu_of(ep->network, env), p);
 	if (!i)
 		return;
-	i->link.type = PLAN_VETH;
-	memcpy(i->link.name, veth, sizeof(veth));
-	memcpy(i->link.master, b->name, sizeof(b->name));
-	memcpy(i->link.peer, ep->ifname, sizeof(ep->ifname));
-	memcpy(i->link.peer_sandbox, ep->sandbox->id, ID_SIZE);
-	i->link.mac = mac_of(ep->id, 1);
-	i->link.peer_mac = ep->mac;
-	i->link.mtu = mtu_of(ep->network, env);
 	/* With bridge-nf-call-iptables a sandbox comes back to itself within the bridge. */
 	i->link.hairpin = ports4 || ports6;
-	i = plan_add(p, PLAN_PEER, ep->sandbox->id, ep->id);
+	i = segment_plan_peer(ep, mtu_of(ep->network, env), p);
 	if (!i)
 		return;
-	memcpy(i->peer.name, ep->ifname, sizeof(ep->ifname));
-	i->peer.mac = ep->mac;
-	i->peer.mtu = mtu_of(ep->network, env);
-	i->peer.no_ipv6 = !ip_is_set(&ep->ip6);
-	i->peer.announced = ep->ip4;
 	i->peer.announce = ip_is_set(&ep->ip4) ? b->announce : 0;
 	i->peer.announce_ms = b->announce_ms;
-	plan_endpoint_addresses(ep, p);
+	segment_plan_addresses(ep, p);
 	/* 127.0.0.1 of the host leads to the sandbox; what comes from elsewhere the ruleset drops.
 	 */
 	if (ports4)
 		plan_bridge_sysctl(ep->network, ep->id, "ipv4", "route_localnet", "1", p);
-	options_parse(ep->driver_opts, endpoint_options, "bridge endpoint", &o, NULL);
-	for (const char *s = o.sysctls; *s;) {
-		s = next_sysctl(s, ep->ifname, path, value, NULL);
-		if (!s)
-			return;
-		plan_add_sysctl(p, ep->sandbox->id, ep->id, path, value);
-	}
+	segment_plan_sysctls(ep, p);
 }
 
 const struct driver bridge_driver = {

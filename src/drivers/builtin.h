@@ -5,6 +5,6 @@
 
 #include "drivers/driver.h"
 
-extern const struct driver bridge_driver, host_driver, null_driver;
+extern const struct driver bridge_driver, host_driver, null_driver, overlay_driver;
 
 #endif

@@ -17,6 +17,7 @@ struct driver_env {
 	const struct model *model; /* other networks, to refuse conflicts with */
 	unsigned mtu;              /* the smallest of the host's uplinks; 0: not known */
 	bool host_ipv6;            /* the host has IPv6 */
+	struct cnm_ip vtep;        /* where other hosts reach this one; unset: no cluster */
 };
 
 struct driver {
@@ -46,10 +47,19 @@ struct driver {
 			      struct cnm_error *err);
 	/* Prefix of interface names in the sandbox. NULL: "eth". */
 	const char *(*iface_prefix)(const struct network *n);
-	/* The kernel objects of a network, and of a joined endpoint. NULL: none. */
+	/*
+	 * The kernel objects of a network, and of an endpoint: a joined one, or one that is on
+	 * another host. NULL: none.
+	 */
 	void (*network_plan)(const struct network *n, const struct driver_env *env, struct plan *p);
 	void (*endpoint_plan)(const struct endpoint *ep, const struct driver_env *env,
 			      struct plan *p);
+	/*
+	 * What a network needs for each other host that has endpoints on it, by that host's
+	 * address; endpoint_plan() is called for those as well. NULL: nothing.
+	 */
+	void (*host_plan)(const struct network *n, const struct cnm_ip *vtep,
+			  const struct driver_env *env, struct plan *p);
 	/*
 	 * How a sandbox whose way out is this network publishes ports in a family, and the address
 	 * of the host that is meant when none is given (unset: none). NULL: not at all.

@@ -29,7 +29,8 @@ int options_parse(const json_t *options, const struct option_spec *specs, const 
 
 		if (!s)
 			return cnm_error_set(err, CNM_E_INVALID,
-					     "option %s is not supported for a %s", key, what);
+					     "option %s is not supported for %s %s", key,
+					     strchr("aeiou", *what) ? "an" : "a", what);
 		why = s->parse(json_string_value(v), (char *)priv + s->offset);
 		if (why)
 			return cnm_error_set(err, CNM_E_INVALID,

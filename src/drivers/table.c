@@ -5,12 +5,16 @@
 #include "base/str.h"
 #include "drivers/builtin.h"
 
+/* One a line, so that adding one is one line. */
+/* clang-format off */
 const struct driver *const drivers[] = {
 	&bridge_driver,
 	&host_driver,
 	&null_driver,
+	&overlay_driver,
 	NULL,
 };
+/* clang-format on */
 
 const struct driver *driver_by_name(const char *name)
 {

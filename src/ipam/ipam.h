@@ -75,6 +75,10 @@ int ipam_choose_subnet4(const struct cnm_prefix *used, size_t n_used,
 int ipam_choose_subnet4_len(unsigned len, const struct cnm_prefix *used, size_t n_used,
 			    const struct cnm_prefix *reserved, size_t n_reserved,
 			    struct cnm_prefix *ret, struct cnm_error *err);
+/* For networks of several hosts: the first free /24 of 10.0.0.0/9, which no default pool has. */
+int ipam_choose_subnet4_global(const struct cnm_prefix *used, size_t n_used,
+			       const struct cnm_prefix *reserved, size_t n_reserved,
+			       struct cnm_prefix *ret, struct cnm_error *err);
 /*
  * A /64 of the engine's own ULA: fd, the low 40 bits of the FNV-1a 64 hash of engine_id, then the
  * first free of 65536 subnet numbers. Of `reserved`, prefixes shorter than 2 are ignored here too.

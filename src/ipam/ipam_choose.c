@@ -119,17 +119,17 @@ static int none_left(struct cnm_error *err)
 }
 
 /* len 0: blocks of each pool's own size. */
-static int choose4(unsigned len, const struct cnm_prefix *used, size_t n_used,
-		   const struct cnm_prefix *reserved, size_t n_reserved, struct cnm_prefix *ret,
-		   struct cnm_error *err)
+static int choose4(const struct ipam_default_pool *pools, size_t n_pools, unsigned len,
+		   const struct cnm_prefix *used, size_t n_used, const struct cnm_prefix *reserved,
+		   size_t n_reserved, struct cnm_prefix *ret, struct cnm_error *err)
 {
 	_cleanup_(busy_free) struct busy busy = { 0 };
 	int r = busy_init(&busy, used, n_used, reserved, n_reserved, err);
 
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < N_DEFAULT_POOLS; i++) {
-		const struct ipam_default_pool *p = &default_pools[i];
+	for (size_t i = 0; i < n_pools; i++) {
+		const struct ipam_default_pool *p = &pools[i];
 
 		if (find_block(&p->base, len ? len : p->size, &busy, ret))
 			return 0;
@@ -141,7 +141,17 @@ int ipam_choose_subnet4(const struct cnm_prefix *used, size_t n_used,
 			const struct cnm_prefix *reserved, size_t n_reserved,
 			struct cnm_prefix *ret, struct cnm_error *err)
 {
-	return choose4(0, used, n_used, reserved, n_reserved, ret, err);
+	return choose4(default_pools, N_DEFAULT_POOLS, 0, used, n_used, reserved, n_reserved, ret,
+		       err);
+}
+
+int ipam_choose_subnet4_global(const struct cnm_prefix *used, size_t n_used,
+			       const struct cnm_prefix *reserved, size_t n_reserved,
+			       struct cnm_prefix *ret, struct cnm_error *err)
+{
+	static const struct ipam_default_pool pool = { { { AF_INET, { 10 } }, 9 }, 24 };
+
+	return choose4(&pool, 1, 0, used, n_used, reserved, n_reserved, ret, err);
 }
 
 int ipam_choose_subnet4_len(unsigned len, const struct cnm_prefix *used, size_t n_used,
@@ -158,7 +168,8 @@ int ipam_choose_subnet4_len(unsigned len, const struct cnm_prefix *used, size_t 
 				     "invalid subnet 0.0.0.0/%u: a subnet is chosen with a length "
 				     "of %u to 32; give its address to have another",
 				     len, shortest);
-	return choose4(len, used, n_used, reserved, n_reserved, ret, err);
+	return choose4(default_pools, N_DEFAULT_POOLS, len, used, n_used, reserved, n_reserved, ret,
+		       err);
 }
 
 /*

@@ -35,7 +35,7 @@ void prefixes_free(struct prefixes *p)
 	*p = (struct prefixes){ 0 };
 }
 
-static int append(struct prefixes *list, const struct cnm_prefix *one)
+int prefixes_add(struct prefixes *list, const struct cnm_prefix *one)
 {
 	if (list->n == list->cap) {
 		size_t cap = list->cap ? list->cap * 2 : 32;
@@ -144,7 +144,7 @@ static int add_route(const struct rtnl_route *r, void *arg)
 	if (!is_subnet(r) ||
 	    (s->n_ours && bsearch(&r->ifindex, s->ours, s->n_ours, sizeof(*s->ours), compare_ints)))
 		return 0;
-	return append(s->ret, &r->dst);
+	return prefixes_add(s->ret, &r->dst);
 }
 
 static void restart_routes(void *arg)
@@ -224,7 +224,7 @@ int host_routes_get(struct host_routes *h, struct nl *nl, int family, struct pre
 	if (r < 0)
 		h->stale = true;
 	for (size_t i = 0; r == 0 && i < h->kept.n; i++)
-		if (append(ret, &h->kept.p[i]) < 0)
+		if (prefixes_add(ret, &h->kept.p[i]) < 0)
 			r = cnm_error_errno(err, ENOMEM, "list routes");
 	return r;
 }

@@ -17,7 +17,8 @@ struct prefixes {
 	struct cnm_prefix *p;
 	size_t n, cap;
 };
-void prefixes_free(struct prefixes *p); /* what it points to */
+int prefixes_add(struct prefixes *p, const struct cnm_prefix *one); /* -ENOMEM */
+void prefixes_free(struct prefixes *p);                             /* what it points to */
 
 struct host_routes;
 /* In the calling thread's namespace. Links of the group and of the next one are ours. */

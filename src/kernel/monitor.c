@@ -6,12 +6,15 @@
  */
 #include "kernel/monitor.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 #include <libmnl/libmnl.h>
+#include <linux/filter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/rtnetlink.h>
@@ -57,10 +60,30 @@ static int open_socket(struct monitor *m, struct mnl_socket **ret, int protocol,
 	return epoll_ctl(m->epoll, EPOLL_CTL_ADD, fd, &readable) < 0 ? -errno : 0;
 }
 
+/*
+ * Of neighbours only what is deleted: every use of one by any sandbox changes it. Filters read in
+ * network byte order.
+ */
+static int leave_neighbours_out(struct mnl_socket *s)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, htons(RTM_NEWNEIGH), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	struct sock_fprog filter = { .len = sizeof(code) / sizeof(code[0]), .filter = code };
+
+	return setsockopt(mnl_socket_get_fd(s), SOL_SOCKET, SO_ATTACH_FILTER, &filter,
+			  sizeof(filter)) < 0
+		       ? -errno
+		       : 0;
+}
+
 int monitor_open(struct monitor **ret, struct cnm_error *err)
 {
-	static const int route[] = { RTNLGRP_LINK, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-				     RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE };
+	static const int route[] = { RTNLGRP_LINK,       RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+				     RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE,  RTNLGRP_NEIGH };
 	static const int netfilter[] = { NFNLGRP_NFTABLES };
 	struct monitor *m = calloc(1, sizeof(*m));
 	int r;
@@ -72,6 +95,8 @@ int monitor_open(struct monitor **ret, struct cnm_error *err)
 	if (!r)
 		r = open_socket(m, &m->route, NETLINK_ROUTE, route,
 				sizeof(route) / sizeof(route[0]));
+	if (!r)
+		r = leave_neighbours_out(m->route);
 	if (!r)
 		r = open_socket(m, &m->netfilter, NETLINK_NETFILTER, netfilter, 1);
 	if (r < 0) {
@@ -117,6 +142,10 @@ static bool link_event(const struct nlmsghdr *h, struct monitor_event *e)
 	memcpy(e->name, l.name, sizeof(e->name));
 	e->up = l.up;
 	e->hairpin = l.port_hairpin;
+	e->port = (struct rtnl_port){ .learning = l.port_learning,
+				      .flood = l.port_flood,
+				      .isolated = l.port_isolated,
+				      .locked = l.port_locked };
 	e->odd = l.kind == RTNL_BRIDGE && (l.br_stp || l.br_forward_delay || l.br_mcast_snooping);
 	e->mac = l.mac;
 	e->mtu = l.mtu;
@@ -146,6 +175,20 @@ static bool route_event(const struct nlmsghdr *h, struct monitor_event *e)
 	e->gone = h->nlmsg_type == RTM_DELROUTE;
 	e->is_default = r.dst.len == 0;
 	e->ifindex = r.ifindex;
+	return true;
+}
+
+static bool neigh_event(const struct nlmsghdr *h, struct monitor_event *e)
+{
+	struct rtnl_neigh n;
+
+	if (h->nlmsg_type != RTM_DELNEIGH || !rtnl_parse_neigh(h, &n))
+		return false;
+	e->what = ip_is_set(&n.ip) ? MONITOR_NEIGH : MONITOR_FDB;
+	e->gone = true;
+	e->ifindex = n.ifindex;
+	e->mac = n.mac;
+	e->ip = ip_is_set(&n.ip) ? n.ip : n.dst;
 	return true;
 }
 
@@ -193,7 +236,7 @@ static bool nft_event(const struct nlmsghdr *h, struct monitor_event *e)
 
 static bool route_message(const struct nlmsghdr *h, struct monitor_event *e)
 {
-	return link_event(h, e) || addr_event(h, e) || route_event(h, e);
+	return link_event(h, e) || addr_event(h, e) || route_event(h, e) || neigh_event(h, e);
 }
 
 /* ------------------------------------------------------------------------- reading */

@@ -38,8 +38,13 @@ struct rtnl_link {
 	uint8_t addrgen;           /* IFLA_INET6_ADDR_GEN_MODE; 0xff unknown */
 	uint32_t br_forward_delay; /* bridge: clock ticks, centiseconds */
 	bool br_stp, br_mcast_snooping;
-	bool port_hairpin; /* bridge port */
+	/* bridge port: hairpin, and what rtnl_put_port() says */
+	bool port_hairpin, port_learning, port_flood, port_isolated, port_locked;
 	uint8_t port_state;
+	uint32_t vx_id; /* VXLAN */
+	uint16_t vx_port;
+	struct cnm_ip vx_local; /* unset: any */
+	bool vx_learning, vx_proxy;
 	bool ip4_arp_notify, ip4_route_localnet; /* from IFLA_AF_SPEC */
 };
 
@@ -65,6 +70,16 @@ struct rtnl_new_link {
 	int peer_ifindex; /* as ifindex, in peer_ns */
 	int peer_ns;
 	struct cnm_mac peer_mac;
+	/*
+	 * VXLAN: carried by the socket's namespace whatever namespace it is born in; nothing is
+	 * learnt, and ARP and ND are answered from its neighbour table (without an entry: by
+	 * nobody; no query leaves). vx_port in host byte order; vx_local chooses the family.
+	 * -EEXIST if the id is in use on this port.
+	 */
+	uint32_t vx_id;
+	uint16_t vx_port;
+	struct cnm_ip vx_local;
+	int netns; /* fd of the namespace it is born in when > 0; ifindex and master are there */
 };
 void rtnl_put_new_link(struct nl_batch *b, const struct rtnl_new_link *l);
 
@@ -100,6 +115,14 @@ void rtnl_put_set_link(struct nl_batch *b, const struct rtnl_set_link *l);
  * asks for a port with a carrier (else -ENETDOWN, from some kernels). Not a port: -EOPNOTSUPP.
  */
 void rtnl_put_port(struct nl_batch *b, int ifindex, bool hairpin, bool set_forwarding);
+/* The others, all four: they are said together, or not at all. */
+struct rtnl_port {
+	bool learning; /* of addresses, from what comes in */
+	bool flood;    /* gets frames to unicast addresses that are not known */
+	bool isolated; /* exchanges no frame with another isolated port */
+	bool locked;   /* takes frames only from addresses that the FDB has there */
+};
+void rtnl_put_port_flags(struct nl_batch *b, int ifindex, const struct rtnl_port *port);
 void rtnl_put_del_link(struct nl_batch *b, int ifindex);
 void rtnl_put_del_group(struct nl_batch *b, uint32_t group);
 
@@ -138,7 +161,9 @@ struct rtnl_neigh {
 };
 /*
  * Always permanent (state is not looked at). Adding replaces, but for the FDB entry of a multicast
- * or zero MAC, which gains a destination. FDB flags 0 mean NTF_SELF.
+ * or zero MAC, which gains a destination. FDB flags 0 mean NTF_SELF. With NTF_MASTER it is an entry
+ * of the link's bridge, static and not local; NTF_SELF | NTF_MASTER says both in one message. But
+ * to delete both takes two: the kernel leaves the link's alone where the bridge's is missing.
  */
 void rtnl_put_neigh(struct nl_batch *b, bool add, const struct rtnl_neigh *n);
 
@@ -182,5 +207,7 @@ int rtnl_routes(struct nl *nl, int family, rtnl_route_fn fn, void (*restart)(voi
 /* family AF_INET/AF_INET6: neighbours; AF_BRIDGE: FDB entries, those of a VLAN left out. */
 int rtnl_neighs(struct nl *nl, int family, rtnl_neigh_fn fn, void (*restart)(void *), void *arg,
 		struct cnm_error *err);
+/* A bridge's FDB entry of a MAC, by one of its ports: 0, -ENOENT, or another failure. No words. */
+int rtnl_bridge_fdb(struct nl *nl, int bridge, const struct cnm_mac *mac, struct rtnl_neigh *ret);
 
 #endif

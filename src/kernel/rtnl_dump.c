@@ -203,6 +203,24 @@ int rtnl_neighs(struct nl *nl, int family, rtnl_neigh_fn fn, void (*restart)(voi
 	return dump_run(nl, &q, &d, on_neigh, "neighbours", err);
 }
 
+static int on_one_neigh(const struct nlmsghdr *h, void *arg)
+{
+	return rtnl_parse_neigh(h, arg) ? 0 : -EBADMSG;
+}
+
+int rtnl_bridge_fdb(struct nl *nl, int bridge, const struct cnm_mac *mac, struct rtnl_neigh *ret)
+{
+	struct ndmsg *n;
+	union query q;
+
+	n = query_init(&q, RTM_GETNEIGH, 0, sizeof(*n));
+	n->ndm_family = AF_BRIDGE;
+	n->ndm_flags = NTF_MASTER;
+	mnl_attr_put(&q.h, NDA_LLADDR, sizeof(mac->b), mac->b);
+	mnl_attr_put_u32(&q.h, NDA_MASTER, (uint32_t)bridge);
+	return nl_request(nl, &q.h, on_one_neigh, NULL, ret, NULL);
+}
+
 static int on_nsid(const struct nlmsghdr *h, void *arg)
 {
 	const struct nlattr *tb[NETNSA_MAX + 1];

@@ -2,6 +2,7 @@
 /* rtnetlink messages as plain structs. The attributes are walked within their lengths only. */
 #include "kernel/rtnl_parse.h"
 
+#include <arpa/inet.h>
 #include <net/if_arp.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -85,10 +86,36 @@ static enum rtnl_kind kind_of(const struct nlattr *kind, unsigned short arphrd)
 	return arphrd == ARPHRD_LOOPBACK ? RTNL_LOOPBACK : RTNL_OTHER;
 }
 
+static void parse_port(const struct nlattr *info, struct rtnl_link *ret)
+{
+	const struct nlattr *port[IFLA_BRPORT_MAX + 1];
+
+	nested_table(info, port, IFLA_BRPORT_MAX + 1);
+	ret->port_hairpin = get_u8(port[IFLA_BRPORT_MODE], 0) != 0;
+	ret->port_learning = get_u8(port[IFLA_BRPORT_LEARNING], 0) != 0;
+	ret->port_flood = get_u8(port[IFLA_BRPORT_UNICAST_FLOOD], 0) != 0;
+	ret->port_isolated = get_u8(port[IFLA_BRPORT_ISOLATED], 0) != 0;
+	ret->port_locked = get_u8(port[IFLA_BRPORT_LOCKED], 0) != 0;
+	ret->port_state = get_u8(port[IFLA_BRPORT_STATE], 0);
+}
+
+static void parse_vxlan(const struct nlattr *info, struct rtnl_link *ret)
+{
+	const struct nlattr *vx[IFLA_VXLAN_MAX + 1], *port;
+
+	nested_table(info, vx, IFLA_VXLAN_MAX + 1);
+	port = vx[IFLA_VXLAN_PORT];
+	ret->vx_id = get_u32(vx[IFLA_VXLAN_ID], 0);
+	if (port && mnl_attr_get_payload_len(port) >= 2)
+		ret->vx_port = ntohs(mnl_attr_get_u16(port));
+	ret->vx_learning = get_u8(vx[IFLA_VXLAN_LEARNING], 0) != 0;
+	ret->vx_proxy = get_u8(vx[IFLA_VXLAN_PROXY], 0) != 0;
+	get_ip(vx[IFLA_VXLAN_LOCAL] ? vx[IFLA_VXLAN_LOCAL] : vx[IFLA_VXLAN_LOCAL6], &ret->vx_local);
+}
+
 static void parse_linkinfo(const struct nlattr *info, unsigned short arphrd, struct rtnl_link *ret)
 {
-	const struct nlattr *tb[IFLA_INFO_MAX + 1], *br[IFLA_BR_MAX + 1],
-		*port[IFLA_BRPORT_MAX + 1];
+	const struct nlattr *tb[IFLA_INFO_MAX + 1], *br[IFLA_BR_MAX + 1];
 	char slave_kind[16];
 
 	nested_table(info, tb, IFLA_INFO_MAX + 1);
@@ -99,12 +126,11 @@ static void parse_linkinfo(const struct nlattr *info, unsigned short arphrd, str
 		ret->br_stp = get_u32(br[IFLA_BR_STP_STATE], 0) != 0;
 		ret->br_mcast_snooping = get_u8(br[IFLA_BR_MCAST_SNOOPING], 0) != 0;
 	}
+	if (ret->kind == RTNL_VXLAN)
+		parse_vxlan(tb[IFLA_INFO_DATA], ret);
 	nlattr_str(tb[IFLA_INFO_SLAVE_KIND], slave_kind, sizeof(slave_kind));
-	if (streq(slave_kind, "bridge")) {
-		nested_table(tb[IFLA_INFO_SLAVE_DATA], port, IFLA_BRPORT_MAX + 1);
-		ret->port_hairpin = get_u8(port[IFLA_BRPORT_MODE], 0) != 0;
-		ret->port_state = get_u8(port[IFLA_BRPORT_STATE], 0);
-	}
+	if (streq(slave_kind, "bridge"))
+		parse_port(tb[IFLA_INFO_SLAVE_DATA], ret);
 }
 
 /* The kernel dumps the IPv4 settings as an array of u32 that begins with number 1. */
@@ -151,12 +177,8 @@ bool rtnl_parse_link(const struct nlmsghdr *h, struct rtnl_link *ret)
 	parse_linkinfo(tb[IFLA_LINKINFO], i->ifi_type, ret);
 	parse_af_spec(tb[IFLA_AF_SPEC], ret);
 	/* What a bridge itself tells of its port. */
-	if (i->ifi_family == AF_BRIDGE && tb[IFLA_PROTINFO]) {
-		const struct nlattr *port[IFLA_BRPORT_MAX + 1];
-
-		nested_table(tb[IFLA_PROTINFO], port, IFLA_BRPORT_MAX + 1);
-		ret->port_hairpin = get_u8(port[IFLA_BRPORT_MODE], 0) != 0;
-	}
+	if (i->ifi_family == AF_BRIDGE && tb[IFLA_PROTINFO])
+		parse_port(tb[IFLA_PROTINFO], ret);
 	return true;
 }
 

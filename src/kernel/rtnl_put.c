@@ -5,6 +5,7 @@
  */
 #include "kernel/rtnl.h"
 
+#include <arpa/inet.h>
 #include <string.h>
 #include <sys/socket.h>
 
@@ -111,6 +112,18 @@ static void put_veth_peer(struct nlmsghdr *h, const struct rtnl_new_link *l)
 	mnl_attr_nest_end(h, peer);
 }
 
+/* What is not said is off: no group, no missing address told, no other short cut. */
+static void put_vxlan(struct nlmsghdr *h, const struct rtnl_new_link *l)
+{
+	mnl_attr_put_u32(h, IFLA_VXLAN_ID, l->vx_id);
+	mnl_attr_put_u16(h, IFLA_VXLAN_PORT, htons(l->vx_port));
+	mnl_attr_put_u8(h, IFLA_VXLAN_LEARNING, 0);
+	mnl_attr_put_u8(h, IFLA_VXLAN_PROXY, 1);
+	if (ip_is_set(&l->vx_local))
+		put_ip(h, l->vx_local.family == AF_INET ? IFLA_VXLAN_LOCAL : IFLA_VXLAN_LOCAL6,
+		       &l->vx_local);
+}
+
 static void put_linkinfo(struct nlmsghdr *h, const struct rtnl_new_link *l)
 {
 	struct nlattr *info = mnl_attr_nest_start(h, IFLA_LINKINFO), *data;
@@ -125,6 +138,8 @@ static void put_linkinfo(struct nlmsghdr *h, const struct rtnl_new_link *l)
 		mnl_attr_put_u8(h, IFLA_BR_MCAST_SNOOPING, 0);
 	} else if (l->kind == RTNL_VETH) {
 		put_veth_peer(h, l);
+	} else if (l->kind == RTNL_VXLAN) {
+		put_vxlan(h, l);
 	}
 	mnl_attr_nest_end(h, data);
 	mnl_attr_nest_end(h, info);
@@ -152,6 +167,8 @@ void rtnl_put_new_link(struct nl_batch *b, const struct rtnl_new_link *l)
 		mnl_attr_put_u32(h, IFLA_GROUP, l->group);
 	if (l->master)
 		mnl_attr_put_u32(h, IFLA_MASTER, (uint32_t)l->master);
+	if (l->netns > 0)
+		mnl_attr_put_u32(h, IFLA_NET_NS_FD, (uint32_t)l->netns);
 	if (l->kind == RTNL_VETH) {
 		mnl_attr_put_u32(h, IFLA_NUM_TX_QUEUES, 1);
 		mnl_attr_put_u32(h, IFLA_NUM_RX_QUEUES, 1);
@@ -257,21 +274,46 @@ void rtnl_put_set_link(struct nl_batch *b, const struct rtnl_set_link *l)
 	}
 }
 
-void rtnl_put_port(struct nl_batch *b, int ifindex, bool hairpin, bool set_forwarding)
+static struct nlmsghdr *add_port(struct nl_batch *b, int ifindex)
 {
 	struct nlmsghdr *h = add_link(b, RTM_SETLINK, 0, ifindex);
-	struct ifinfomsg *i;
+
+	if (h) {
+		struct ifinfomsg *i = mnl_nlmsg_get_payload(h);
+
+		i->ifi_family = AF_BRIDGE;
+	}
+	return h;
+}
+
+void rtnl_put_port(struct nl_batch *b, int ifindex, bool hairpin, bool set_forwarding)
+{
+	struct nlmsghdr *h = add_port(b, ifindex);
 	struct nlattr *port;
 
 	if (!h)
 		return;
-	i = mnl_nlmsg_get_payload(h);
-	i->ifi_family = AF_BRIDGE;
 	port = mnl_attr_nest_start(h, IFLA_PROTINFO);
 	mnl_attr_put_u8(h, IFLA_BRPORT_MODE, hairpin);
 	if (set_forwarding)
 		mnl_attr_put_u8(h, IFLA_BRPORT_STATE, BR_STATE_FORWARDING);
 	mnl_attr_nest_end(h, port);
+	nl_batch_end(b, h);
+}
+
+void rtnl_put_port_flags(struct nl_batch *b, int ifindex, const struct rtnl_port *port)
+{
+	struct nlmsghdr *h = add_port(b, ifindex);
+	struct nlattr *nest;
+
+	if (!h)
+		return;
+	nest = mnl_attr_nest_start(h, IFLA_PROTINFO);
+	mnl_attr_put_u8(h, IFLA_BRPORT_LEARNING, port->learning);
+	mnl_attr_put_u8(h, IFLA_BRPORT_UNICAST_FLOOD, port->flood);
+	mnl_attr_put_u8(h, IFLA_BRPORT_ISOLATED, port->isolated);
+	mnl_attr_put_u8(h, IFLA_BRPORT_LOCKED, port->locked);
+	mnl_attr_nest_end(h, nest);
 	nl_batch_end(b, h);
 }
 
@@ -375,7 +417,8 @@ void rtnl_put_neigh(struct nl_batch *b, bool add, const struct rtnl_neigh *n)
 	m = mnl_nlmsg_get_payload(h);
 	m->ndm_family = fdb ? AF_BRIDGE : n->ip.family;
 	m->ndm_ifindex = n->ifindex;
-	m->ndm_state = NUD_PERMANENT;
+	/* To a bridge permanent means its own. Both bits: it wants the one, and VXLAN the other. */
+	m->ndm_state = fdb && n->flags & NTF_MASTER ? NUD_NOARP | NUD_REACHABLE : NUD_PERMANENT;
 	m->ndm_flags = n->flags;
 	if (fdb && !(n->flags & (NTF_SELF | NTF_MASTER)))
 		m->ndm_flags |= NTF_SELF;

@@ -75,6 +75,8 @@ char *network_encode(const struct network *n)
 	json_put(o, "pools", pools);
 	if (n->config_pools)
 		json_put(o, "config_pools", json_incref(n->config_pools));
+	if (n->facts)
+		json_put(o, "facts", json_incref(n->facts));
 	return json_text(o);
 }
 
@@ -92,6 +94,8 @@ char *endpoint_encode(const struct endpoint *ep)
 	json_put(o, "created", json_integer(ep->created));
 	put_true(o, "declared", ep->declared);
 	put_true(o, "fixed_mac", ep->fixed_mac);
+	put_true(o, "fixed_ip4", ep->fixed_ip4);
+	put_true(o, "fixed_ip6", ep->fixed_ip6);
 	put_ip(o, "ip4", &ep->ip4);
 	put_ip(o, "ip6", &ep->ip6);
 	if (mac_is_set(&ep->mac))
@@ -106,6 +110,11 @@ char *endpoint_encode(const struct endpoint *ep)
 		json_put(o, "joined", json_integer(ep->joined));
 	if (ep->ifname[0])
 		json_put(o, "ifname", json_string(ep->ifname));
+	if (ep->host[0]) {
+		json_put(o, "host", json_string(ep->host));
+		json_put(o, "name", json_string(ep->name));
+	}
+	put_ip(o, "vtep", &ep->vtep);
 	return json_text(o);
 }
 
@@ -275,7 +284,7 @@ static int decode_pool(const json_t *o, struct network *n, struct cnm_error *err
 
 static int decode_network(const json_t *o, struct network *n, struct cnm_error *err)
 {
-	json_t *pools = NULL, *pool, *config_pools = NULL;
+	json_t *pools = NULL, *pool, *config_pools = NULL, *facts = NULL;
 	size_t i;
 	int r;
 
@@ -293,9 +302,11 @@ static int decode_network(const json_t *o, struct network *n, struct cnm_error *
 	    (r = get_strings(o, "labels", &n->labels, err)) < 0 ||
 	    (r = get_strings(o, "ipam_options", &n->ipam_options, err)) < 0 ||
 	    (r = json_get_array(o, "config_pools", &config_pools, err)) < 0 ||
+	    (r = json_get_object(o, "facts", &facts, err)) < 0 ||
 	    (r = json_get_array(o, "pools", &pools, err)) < 0)
 		return r;
 	n->config_pools = json_incref(config_pools);
+	n->facts = json_incref(facts);
 	json_array_foreach (pools, i, pool) {
 		if (n->n_pools == NETWORK_MAX_POOLS)
 			return cnm_error_set(err, CNM_E_INTERNAL, "it has more than %d subnets",
@@ -357,7 +368,7 @@ static int decode_lists(const json_t *aliases, const json_t *ll, struct endpoint
 
 static int decode_endpoint(const json_t *o, struct endpoint *ep, struct cnm_error *err)
 {
-	const char *mac = NULL, *ifname = "";
+	const char *mac = NULL, *ifname = "", *host = "";
 	json_t *aliases = NULL, *ll = NULL;
 	int64_t prio = 0;
 	int r;
@@ -365,6 +376,8 @@ static int decode_endpoint(const json_t *o, struct endpoint *ep, struct cnm_erro
 	if ((r = json_get_int(o, "created", &ep->created, err)) < 0 ||
 	    (r = json_get_bool(o, "declared", &ep->declared, err)) < 0 ||
 	    (r = json_get_bool(o, "fixed_mac", &ep->fixed_mac, err)) < 0 ||
+	    (r = json_get_bool(o, "fixed_ip4", &ep->fixed_ip4, err)) < 0 ||
+	    (r = json_get_bool(o, "fixed_ip6", &ep->fixed_ip6, err)) < 0 ||
 	    (r = get_ip(o, "ip4", &ep->ip4, err)) < 0 ||
 	    (r = get_ip(o, "ip6", &ep->ip6, err)) < 0 ||
 	    (r = json_get_string(o, "mac", &mac, err)) < 0 ||
@@ -374,7 +387,9 @@ static int decode_endpoint(const json_t *o, struct endpoint *ep, struct cnm_erro
 	    (r = get_strings(o, "driver_opts", &ep->driver_opts, err)) < 0 ||
 	    (r = json_get_int(o, "gw_priority", &prio, err)) < 0 ||
 	    (r = json_get_int(o, "joined", &ep->joined, err)) < 0 ||
-	    (r = json_get_string(o, "ifname", &ifname, err)) < 0)
+	    (r = json_get_string(o, "ifname", &ifname, err)) < 0 ||
+	    (r = json_get_string(o, "host", &host, err)) < 0 ||
+	    (r = get_ip(o, "vtep", &ep->vtep, err)) < 0)
 		return r;
 	if (mac && mac_parse(&ep->mac, mac) < 0)
 		return cnm_error_set(err, CNM_E_INTERNAL, "\"%s\" is no MAC", mac);
@@ -382,6 +397,8 @@ static int decode_endpoint(const json_t *o, struct endpoint *ep, struct cnm_erro
 		return cnm_error_set(err, CNM_E_INTERNAL, "gw_priority: %lld is out of range",
 				     (long long)prio);
 	ep->gw_priority = (int)prio;
+	if (!str_copy(ep->host, sizeof(ep->host), host))
+		return cnm_error_set(err, CNM_E_INTERNAL, "host: \"%s\" is too long", host);
 	if (!str_copy(ep->ifname, sizeof(ep->ifname), ifname))
 		return cnm_error_set(err, CNM_E_INTERNAL, "ifname: \"%s\" is too long", ifname);
 	return decode_lists(aliases, ll, ep, err);
@@ -394,6 +411,10 @@ int endpoint_decode(const char *id, const char *name, struct network *network, c
 	struct endpoint *ep;
 	int r = parse_body(body, &o, err);
 
+	if (r == 0 && !name) {
+		name = "";
+		r = json_get_string(o, "name", &name, err);
+	}
 	if (r < 0)
 		return r;
 	ep = endpoint_new(name, network);

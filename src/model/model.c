@@ -79,6 +79,7 @@ void network_free(struct network *n)
 	json_decref(n->labels);
 	json_decref(n->ipam_options);
 	json_decref(n->config_pools);
+	json_decref(n->facts);
 	free(n->config_from);
 	free(n->name);
 	free(n->priv);
@@ -201,11 +202,21 @@ int model_add_sandbox(struct model *m, struct sandbox *sb)
 	return 0;
 }
 
+static struct endpoint *own_by_name(const struct network *n, const char *name)
+{
+	struct endpoint *ep;
+
+	list_for_each (ep, &n->endpoints, in_network)
+		if (!endpoint_is_remote(ep) && streq(ep->name, name))
+			return ep;
+	return NULL;
+}
+
 int model_add_endpoint(struct model *m, struct endpoint *ep)
 {
 	int r;
 
-	if (network_endpoint_by_name(ep->network, ep->name))
+	if (!endpoint_is_remote(ep) && own_by_name(ep->network, ep->name))
 		return -EEXIST;
 	r = map_add(&m->endpoint_by_id, ep->id, ep);
 	if (r == 0)
@@ -220,7 +231,7 @@ int model_rename_sandbox(struct model *m, struct sandbox *sb, const char *name)
 	int r = 0;
 
 	list_for_each (ep, &sb->endpoints, in_sandbox)
-		if (network_endpoint_by_name(ep->network, name))
+		if (own_by_name(ep->network, name))
 			r = -EEXIST;
 	if (r == 0)
 		r = new ? map_add(&m->sandbox_by_name, new, sb) : -ENOMEM;
@@ -273,6 +284,22 @@ void model_del_endpoint(struct model *m, struct endpoint *ep, bool rest)
 	list_del(&ep->in_network);
 	list_del(&ep->in_sandbox);
 	endpoint_free(ep);
+}
+
+int model_renew_endpoint(struct model *m, struct endpoint *ep)
+{
+	char old[ID_SIZE];
+	int r;
+
+	memcpy(old, ep->id, ID_SIZE);
+	map_del(&m->endpoint_by_id, old);
+	id_new(ep->id);
+	r = map_add(&m->endpoint_by_id, ep->id, ep);
+	if (r < 0) { /* there was room for the old one a moment ago */
+		memcpy(ep->id, old, ID_SIZE);
+		map_add(&m->endpoint_by_id, ep->id, ep);
+	}
+	return r;
 }
 
 void sandbox_insert(struct sandbox *sb, struct endpoint *ep)
@@ -386,8 +413,10 @@ enum ref_result model_find_endpoint(const struct model *m, const char *ref, stru
 
 struct endpoint *network_endpoint_by_name(const struct network *n, const char *name)
 {
-	struct endpoint *ep;
+	struct endpoint *ep = own_by_name(n, name);
 
+	if (ep)
+		return ep;
 	list_for_each (ep, &n->endpoints, in_network)
 		if (streq(ep->name, name))
 			return ep;
@@ -435,9 +464,19 @@ struct network_pool *network_pool_of(const struct network *n, const struct cnm_i
 	return NULL;
 }
 
+bool network_is_global(const struct network *n)
+{
+	return strcmp(n->driver->scope, "global") == 0;
+}
+
+bool network_is_gateway(const struct network *n)
+{
+	return strcmp(n->name, GATEWAY_NETWORK) == 0 && strcmp(n->driver->name, "bridge") == 0;
+}
+
 bool network_is_user_defined(const struct network *n)
 {
-	return !n->predefined && n->driver->addresses;
+	return !n->predefined && n->driver->addresses && !network_is_gateway(n);
 }
 
 static bool has_gateway(const struct endpoint *ep, int family)
@@ -445,7 +484,8 @@ static bool has_gateway(const struct endpoint *ep, int family)
 	const struct network_pool *p = network_pool(ep->network, family);
 	const struct cnm_ip *ip = family == AF_INET ? &ep->ip4 : &ep->ip6;
 
-	return p && ip_is_set(&p->gateway) && ip_is_set(ip) && !ep->network->internal;
+	return p && ip_is_set(&p->gateway) && ip_is_set(ip) && !ep->network->internal &&
+	       !network_is_global(ep->network); /* one may be reserved there: nobody has it */
 }
 
 /* Is a better than b as the way out? features.md 1.3. */

@@ -42,9 +42,10 @@ struct network_pool {
 	struct cnm_ip gateway;   /* unset: none was allocated (isolated) */
 	json_t *aux;             /* {name: address} or NULL */
 	struct ipam_pool *taken;
+	bool chosen; /* nobody asked for this subnet; only while the network is made */
 };
 
-#define NETWORK_MAX_POOLS 2
+#define NETWORK_MAX_POOLS 16
 
 struct network {
 	struct list node;      /* model.networks, oldest first */
@@ -62,6 +63,7 @@ struct network {
 	unsigned n_pools;
 	json_t *config_pools; /* a configuration network's IPAM config as requested, else NULL */
 	bool borrowed_link;   /* a fact: the link existed before and is the user's */
+	json_t *facts;        /* what others decided of it ("vxlan_id"); an object, or NULL */
 	void *priv;           /* the driver's parsed options; driver->network_size bytes */
 };
 
@@ -76,6 +78,8 @@ struct endpoint {
 	int64_t created;
 	bool declared; /* made by endpoint create: outlives its sandbox and the boot */
 	bool fixed_mac;
+	bool fixed_ip4, fixed_ip6; /* asked for, so another will not do */
+	bool claimed;              /* in the cluster's store, or about to be */
 	struct cnm_ip ip4, ip6;
 	struct cnm_mac mac;
 	struct cnm_ip link_local[4];
@@ -88,6 +92,13 @@ struct endpoint {
 	int gw_priority;
 	int64_t joined;        /* wall clock, ns; orders the endpoints of a sandbox */
 	char ifname[IFNAMSIZ]; /* in the sandbox; "" while not joined or without a link */
+	/*
+	 * Of an endpoint on another host: that host's id, and its address on the underlay. It has
+	 * no sandbox, and its aliases are all of its names.
+	 */
+	char host[ID_SIZE]; /* "": it is on this one */
+	uint64_t missing;   /* since when it is not in the cluster's store; 0: it is. Not in rows */
+	struct cnm_ip vtep;
 };
 
 /* Where a sandbox's namespace comes from. */
@@ -150,6 +161,8 @@ int model_add_endpoint(struct model *m, struct endpoint *ep);
 /* Take out of every index and free; an endpoint gives back its addresses (resting). */
 void model_del_network(struct model *m, struct network *n);
 void model_del_sandbox(struct model *m, struct sandbox *sb);
+/* Another id, for one that nothing refers to by its id. -ENOMEM: it has the old one. */
+int model_renew_endpoint(struct model *m, struct endpoint *ep);
 void model_del_endpoint(struct model *m, struct endpoint *ep, bool rest);
 
 /* Another name, for those of its endpoints too that bear the old one: 0, -EEXIST, -ENOMEM. */
@@ -187,7 +200,17 @@ bool endpoint_is_stopped(const struct endpoint *ep);
 bool network_is_active(const struct network *n);
 /* The pool that holds this address, or NULL. */
 struct network_pool *network_pool_of(const struct network *n, const struct cnm_ip *ip);
-/* User-defined: neither predefined nor of a driver without addresses. */
+/* Is it one of several hosts, on which the cluster's store has the last word? */
+bool network_is_global(const struct network *n);
+/* Is it the way out of sandboxes whose networks have none? By its name, as in Docker. */
+#define GATEWAY_NETWORK "docker_gwbridge"
+bool network_is_gateway(const struct network *n);
+/* Is it on another host? */
+static inline bool endpoint_is_remote(const struct endpoint *ep)
+{
+	return ep->host[0];
+}
+/* User-defined: neither predefined nor of a driver without addresses, nor the gateway network. */
 bool network_is_user_defined(const struct network *n);
 
 /*

@@ -27,7 +27,7 @@ struct handle *handle_new(struct applier *a, const char *sandbox, const char *na
 
 	if (!h)
 		return NULL;
-	h->ns = h->udp = h->tcp = h->nsid = -1;
+	h->ns = h->udp = h->tcp = h->nsid = h->announcer = -1;
 	str_copy(h->sandbox, sizeof(h->sandbox), sandbox);
 	h->name = strdup(name);
 	if (!h->name || map_add(&a->handles, h->sandbox, h) < 0) {
@@ -45,6 +45,7 @@ void handle_free(struct handle *h)
 	close_fd(&h->ns);
 	close_fd(&h->udp);
 	close_fd(&h->tcp);
+	close_fd(&h->announcer);
 	free(h->name);
 	free(h);
 }
@@ -175,8 +176,9 @@ static void prefix_item(struct cnm_error *err, const struct plan_op *op)
 	static const char *const verbs[] = { "remove", "change", "add" };
 
 	plan_item_key(i, &b);
-	cnm_error_prefix(err, "%s %s %s%.12s", verbs[op->action], b.s ? b.s : "an object",
-			 i->sandbox[0] ? "in sandbox " : "on the host", i->sandbox);
+	strbuf_add(&b, " ");
+	plan_item_where(i, &b);
+	cnm_error_prefix(err, "%s %s", verbs[op->action], b.s ? b.s : "an object");
 	strbuf_free(&b);
 }
 
@@ -276,95 +278,6 @@ static int apply_sysctl(struct run *r, size_t i)
 		return -ENOENT;
 	rc = sysctl_write(h ? h->ns : SYSCTL_HOME, op->want->sysctl.path, op->want->sysctl.value,
 			  r->err);
-	return rc;
-}
-
-/* ---- namespaces */
-
-static int netns_fill(struct applier *a, struct handle *h, const char *source,
-		      struct cnm_error *err)
-{
-	struct netns_ready ready;
-	int rc;
-
-	if (!streq(source, "new")) {
-		rc = netns_open_path(streq(source, "host") ? "/proc/self/ns/net" : source, &h->ns,
-				     err);
-		return rc < 0 ? rc : netns_nl_open(&h->rtnl, h->ns, NETLINK_ROUTE, err);
-	}
-	rc = netns_pool_take(a->pool, &ready, err);
-	if (rc < 0)
-		return rc;
-	h->own = true;
-	h->ns = ready.ns;
-	h->rtnl = ready.rtnl;
-	h->udp = ready.dns_udp;
-	h->tcp = ready.dns_tcp;
-	return 0;
-}
-
-/* An adopted namespace that already is pinned under this very name is not pinned again. */
-static bool is_own_pin(const struct applier *a, const struct plan_item *i)
-{
-	char path[512];
-
-	snprintf(path, sizeof(path), "%s/%s", a->opt.netns_dir, i->netns.name);
-	return streq(path, i->netns.source);
-}
-
-static struct handle *limbo_take(struct run *r, const char *sandbox)
-{
-	for (struct handle **p = &r->limbo; *p; p = &(*p)->next) {
-		struct handle *h = *p;
-
-		if (streq(h->sandbox, sandbox)) {
-			*p = h->next;
-			return h;
-		}
-	}
-	return NULL;
-}
-
-static int netns_add(struct run *r, const struct plan_item *want)
-{
-	struct applier *a = r->a;
-	struct handle *h = map_get(&a->handles, want->sandbox);
-	int rc;
-
-	if (!h && (h = limbo_take(r, want->sandbox)) && map_add(&a->handles, h->sandbox, h) < 0)
-		return cnm_error_errno(r->err, ENOMEM, "namespace");
-	if (!h && !(h = handle_new(a, want->sandbox, want->netns.name)))
-		return cnm_error_errno(r->err, ENOMEM, "namespace");
-	rc = h->ns < 0 ? netns_fill(a, h, want->netns.source, r->err) : 0;
-	if (rc == 0 && !is_own_pin(a, want)) {
-		if (r->locked) /* repair: what is left of the old pin goes */
-			netns_unpin(a->opt.netns_dir, want->netns.name, NULL);
-		rc = netns_pin(h->ns, a->opt.netns_dir, want->netns.name, r->err);
-	}
-	if (rc < 0) {
-		map_del(&a->handles, h->sandbox);
-		handle_free(h);
-	}
-	return rc;
-}
-
-static int netns_remove(struct run *r, const struct plan_item *have)
-{
-	struct handle *h = map_del(&r->a->handles, have->sandbox);
-
-	if (h) {
-		h->next = r->limbo;
-		r->limbo = h;
-	}
-	if (is_own_pin(r->a, have))
-		return 0;
-	return netns_unpin(r->a->opt.netns_dir, have->netns.name, r->err);
-}
-
-static int apply_netns(struct run *r, size_t i)
-{
-	const struct plan_op *op = &r->d->ops[i];
-	int rc = op->want ? netns_add(r, op->want) : netns_remove(r, op->have);
 	return rc;
 }
 
@@ -482,59 +395,92 @@ static int apply_dns(struct run *r, size_t i)
 
 /* ---- one pass */
 
-/* Does this removal happen by itself, because its link or namespace is removed too? */
-static bool is_implied(const struct plan_diff *d, const struct plan_item *i)
-{
-	const char *link = i->kind == PLAN_ADDR    ? i->addr.link
-			   : i->kind == PLAN_ROUTE ? i->route.link
-			   : i->kind == PLAN_PEER  ? i->peer.name
-						   : NULL;
-
-	if (!link)
-		return false;
-	for (size_t k = 0; k < d->n; k++) {
-		const struct plan_item *gone = d->ops[k].have;
-
-		if (d->ops[k].action != PLAN_REMOVE || gone->kind != PLAN_LINK ||
-		    gone->link.borrowed)
-			continue;
-		if (i->sandbox[0] ? streq(gone->link.peer_sandbox, i->sandbox) &&
-					    streq(gone->link.peer, link)
-				  : streq(gone->link.name, link))
-			return true;
-	}
-	return false;
-}
-
 static bool is_link_removal(const struct plan_op *op)
 {
 	return op->action == PLAN_REMOVE && op->have->kind == PLAN_LINK && !op->have->link.borrowed;
 }
 
+/* Is what an item is on, in its place, what this link brought along? */
+static bool is_on(const struct plan_item *i, const char *name, const struct plan_item *link)
+{
+	if (i->kind == PLAN_FDB || i->kind == PLAN_NEIGH || !i->sandbox[0])
+		return streq(link->sandbox, i->sandbox) && streq(link->link.name, name);
+	return streq(link->link.peer_sandbox, i->sandbox) && streq(link->link.peer, name);
+}
+
+static const char *link_of(const struct plan_item *i)
+{
+	return i->kind == PLAN_ADDR    ? i->addr.link
+	       : i->kind == PLAN_ROUTE ? i->route.link
+	       : i->kind == PLAN_PEER  ? i->peer.name
+	       : i->kind == PLAN_FDB   ? i->fdb.link
+	       : i->kind == PLAN_NEIGH ? i->neigh.link
+				       : NULL;
+}
+
+/* Does this removal happen by itself, because its link is removed too? */
+static bool is_implied(const struct run *r, const struct plan_op *op)
+{
+	const char *name = op->action == PLAN_REMOVE ? link_of(op->have) : NULL;
+
+	for (size_t k = 0; name && k < r->n_doomed; k++)
+		if (is_on(op->have, name, r->d->ops[r->doomed[k]].have))
+			return true;
+	return false;
+}
+
+/*
+ * The link of a removal, for the reaper, behind n others. The first of a place has a descriptor of
+ * its own for it: the turn is let go of meanwhile. Of a place that has gone, the links have too.
+ */
+static int doom(struct run *r, const struct plan_item *have, struct doomed *links, size_t n)
+{
+	struct handle *h = have->sandbox[0] ? handle_open(r->a, have->sandbox, NULL) : NULL;
+	struct doomed *link = &links[n];
+	bool first = h;
+
+	link->ns = -1;
+	if (have->sandbox[0] && !h)
+		return 0;
+	memcpy(link->place, have->sandbox, ID_SIZE);
+	memcpy(link->name, have->link.name, IFNAMSIZ);
+	for (size_t k = 0; k < n; k++)
+		first &= !streq(links[k].place, link->place);
+	if (first && (link->ns = fcntl(h->ns, F_DUPFD_CLOEXEC, 0)) < 0)
+		return cnm_error_errno(r->err, errno, "remove link %s", link->name);
+	return 1;
+}
+
 /* Delete the links of ops i.. that follow one another; returns how many ops that were, or <0. */
 static long remove_links(struct run *r, size_t i)
 {
-	size_t n = 0;
-	char(*names)[IFNAMSIZ];
+	struct doomed *links;
+	size_t n = 0, ops = 0;
 	int rc = run_flush(r);
 
 	if (rc < 0)
 		return rc;
-	while (i + n < r->d->n && is_link_removal(&r->d->ops[i + n]))
-		n++;
-	names = calloc(n + 1, IFNAMSIZ);
-	if (!names)
+	while (i + ops < r->d->n && is_link_removal(&r->d->ops[i + ops]))
+		ops++;
+	links = calloc(ops + 1, sizeof(*links));
+	if (!links)
 		return cnm_error_errno(r->err, ENOMEM, "remove links");
-	for (size_t k = 0; k < n; k++)
-		str_copy(names[k], IFNAMSIZ, r->d->ops[i + k].have->link.name);
+	for (size_t k = 0; k < ops && rc >= 0; k++) {
+		rc = doom(r, r->d->ops[i + k].have, links, n);
+		n += rc > 0;
+	}
 	if (!r->locked)
 		pthread_mutex_unlock(&r->a->turn);
-	rc = reaper_delete(r->a->reaper, (const char(*)[IFNAMSIZ])names, n, r->expected, r->err);
-	r->expected = false;
+	if (rc >= 0) {
+		rc = reaper_delete(r->a->reaper, links, n, r->expected, r->err);
+		r->expected = false;
+	}
 	if (!r->locked)
 		pthread_mutex_lock(&r->a->turn);
-	free(names);
-	return rc < 0 ? rc : (long)n;
+	for (size_t k = 0; k < n; k++)
+		close_fd(&links[k].ns);
+	free(links);
+	return rc < 0 ? rc : (long)ops;
 }
 
 /* How a kind is applied: some join the pending batch, the others act at once. */
@@ -547,6 +493,7 @@ static const struct {
 	[PLAN_LINK] = { apply_link, true },      [PLAN_PEER] = { apply_peer, true },
 	[PLAN_SYSCTL] = { apply_sysctl, false }, [PLAN_ADDR] = { apply_addr, true },
 	[PLAN_ROUTE] = { apply_route, true },    [PLAN_DNS] = { apply_dns, false },
+	[PLAN_FDB] = { apply_fdb, true },        [PLAN_NEIGH] = { apply_neigh, true },
 };
 
 /*
@@ -573,8 +520,12 @@ int run_init(struct run *r, struct applier *a, const struct plan_diff *d, bool l
 	*r = (struct run){ .a = a, .d = d, .locked = locked, .err = err };
 	r->add = calloc(d->n + 1, sizeof(*r->add));
 	r->del = calloc(d->n + 1, sizeof(*r->del));
-	if (!r->add || !r->del)
+	r->doomed = calloc(d->n + 1, sizeof(*r->doomed));
+	if (!r->add || !r->del || !r->doomed)
 		return cnm_error_errno(err, ENOMEM, "carry out the plan");
+	for (size_t i = 0; i < d->n; i++)
+		if (is_link_removal(&d->ops[i]))
+			r->doomed[r->n_doomed++] = i;
 	return 0;
 }
 
@@ -590,6 +541,7 @@ void run_done(struct run *r)
 	free(r->msg_op);
 	free(r->add);
 	free(r->del);
+	free(r->doomed);
 }
 
 /*
@@ -618,7 +570,7 @@ static int run_all(struct run *r)
 		const struct plan_op *op = &r->d->ops[i];
 		int rc;
 
-		if (op->action == PLAN_REMOVE && is_implied(r->d, op->have))
+		if (is_implied(r, op))
 			continue;
 		if (is_link_removal(op)) {
 			long n = remove_links(r, i);
@@ -641,29 +593,33 @@ static int run_all(struct run *r)
 	return run_flush(r);
 }
 
-/* How many ops about elements follow one another from i on. */
-static size_t elems_at(const struct plan_diff *d, size_t i)
+/* Of which there may be very many. */
+static bool goes_together(const struct plan_op *op)
+{
+	enum plan_kind kind = (op->want ? op->want : op->have)->kind;
+
+	return kind == PLAN_ELEM || kind == PLAN_FDB || kind == PLAN_NEIGH;
+}
+
+/* How many such ops follow one another from i on. */
+static size_t together_at(const struct plan_diff *d, size_t i)
 {
 	size_t n = 0;
 
-	for (; i + n < d->n; n++) {
-		const struct plan_op *op = &d->ops[i + n];
-
-		if ((op->want ? op->want : op->have)->kind != PLAN_ELEM)
-			break;
-	}
+	while (i + n < d->n && goes_together(&d->ops[i + n]))
+		n++;
 	return n;
 }
 
-/* In one transaction. What it says of a failure is of no use: they will be tried one by one. */
-static int elems_together(struct run *r, size_t i, size_t n)
+/* In one go. What it says of a failure is of no use: they will be tried one by one. */
+static int apply_together(struct run *r, size_t i, size_t n)
 {
 	struct cnm_error *err = r->err;
 	int rc = 0;
 
 	r->err = NULL;
 	for (size_t k = 0; k < n && rc == 0; k++)
-		rc = apply_elem(r, i + k);
+		rc = is_implied(r, &r->d->ops[i + k]) ? 0 : apply_one(r, i + k);
 	if (rc == 0)
 		rc = run_flush(r);
 	r->n_add = r->n_del = 0;
@@ -674,17 +630,17 @@ static int elems_together(struct run *r, size_t i, size_t n)
 unsigned run_each(struct run *r)
 {
 	struct cnm_error *first = r->err, e;
-	size_t singly = 0, n; /* up to there elements go one by one */
+	size_t singly = 0, n; /* up to there they go one by one */
 	unsigned failed = 0;
 
 	for (size_t i = 0; i < r->d->n; i++) {
 		const struct plan_op *op = &r->d->ops[i];
 		long rc;
 
-		if (op->action == PLAN_REMOVE && is_implied(r->d, op->have))
+		if (is_implied(r, op))
 			continue;
-		n = i < singly ? 0 : elems_at(r->d, i);
-		if (n > 1 && elems_together(r, i, n) == 0) {
+		n = i < singly ? 0 : together_at(r->d, i);
+		if (n > 1 && apply_together(r, i, n) == 0) {
 			i += n - 1;
 			continue;
 		}
@@ -719,14 +675,6 @@ static void announce(struct run *r, const struct plan_item *w)
 				w->peer.announce, w->peer.announce_ms);
 }
 
-static bool removes_links(const struct plan_diff *d)
-{
-	for (size_t i = 0; i < d->n; i++)
-		if (is_link_removal(&d->ops[i]))
-			return true;
-	return false;
-}
-
 int applier_run(struct applier *a, const struct plan_diff *d, struct cnm_error *err)
 {
 	struct cnm_error own = { 0 };
@@ -735,7 +683,7 @@ int applier_run(struct applier *a, const struct plan_diff *d, struct cnm_error *
 
 	err = err ? err : &own;
 	rc = run_init(&r, a, d, false, err);
-	r.expected = removes_links(d);
+	r.expected = r.n_doomed > 0;
 	if (r.expected)
 		reaper_expect(a->reaper, 1);
 	hold_prepare(a, d);
@@ -751,6 +699,8 @@ int applier_run(struct applier *a, const struct plan_diff *d, struct cnm_error *
 		if (d->ops[i].action == PLAN_ADD && w->kind == PLAN_PEER)
 			announce(&r, w);
 	}
+	if (rc == 0)
+		announce_neighbours(&r);
 	pthread_mutex_unlock(&a->turn);
 	if (rc == 0)
 		hold_finish(a, d, false);
@@ -766,8 +716,10 @@ unsigned applier_repair(struct applier *a, const struct plan_diff *d, struct cnm
 	struct run r;
 	unsigned failed = d->n;
 
-	if (run_init(&r, a, d, true, err ? err : &own) == 0)
+	if (run_init(&r, a, d, true, err ? err : &own) == 0) {
 		failed = run_each(&r);
+		announce_neighbours(&r);
+	}
 	run_done(&r);
 	hold_finish(a, d, true);
 	return failed;

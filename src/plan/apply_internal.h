@@ -13,7 +13,7 @@
 #include "kernel/rtnl.h"
 #include "plan/apply.h"
 
-/* A sandbox as the applier knows it. Everything is opened when first needed. */
+/* A sandbox's or network's namespace. Everything is opened when first needed. */
 struct handle {
 	char sandbox[ID_SIZE];
 	char *name; /* of its pin */
@@ -21,6 +21,7 @@ struct handle {
 	struct nl *rtnl;
 	int udp, tcp;        /* DNS sockets, -1: none */
 	int nsid;            /* -1: not known */
+	int announcer;       /* see kernel/announce.h; -1: not open */
 	bool own;            /* made by us: goes with all that is in it */
 	struct handle *next; /* in limbo */
 };
@@ -62,6 +63,7 @@ struct run {
 	unsigned n_marked;          /* messages of the batch that have their op noted */
 	struct nft_elem *add, *del; /* pending element changes */
 	unsigned n_add, n_del;
+	size_t *doomed, n_doomed; /* the ops that remove links */
 	struct {
 		char sandbox[ID_SIZE], name[IFNAMSIZ];
 		int ifindex;
@@ -69,6 +71,9 @@ struct run {
 	unsigned n_known;
 	struct cnm_error *err;
 };
+
+/* apply_netns.c */
+int apply_netns(struct run *r, size_t i);
 
 /* Whether 127.0.0.11 is an address of the sandbox: its loopback is up, and has one. */
 bool dns_is_local(const struct handle *h);
@@ -100,6 +105,36 @@ int apply_link(struct run *r, size_t i);
 int apply_peer(struct run *r, size_t i);
 int apply_addr(struct run *r, size_t i);
 int apply_route(struct run *r, size_t i);
+
+/* A VXLAN link that cannot become the other: made anew, without what was on it. */
+bool link_is_another(const struct plan_item *have, const struct plan_item *want);
+
+/* apply_fdb.c */
+int apply_fdb(struct run *r, size_t i);
+int apply_neigh(struct run *r, size_t i);
+/*
+ * Tell the endpoints here of addresses that this run put at other hosts, lest they go on with what
+ * they knew of an endpoint that had one before.
+ */
+void announce_neighbours(struct run *r);
+
+/* dump_fdb.c: the FDB entries and neighbours of a place, sorted, and which of them were asked for.
+ */
+struct tables {
+	struct rtnl_neigh *fdb, *neighs;
+	bool *fdb_wanted, *neigh_wanted;
+	unsigned n_fdb, cap_fdb, n_neighs, cap_neighs;
+};
+int tables_read(struct nl *nl, struct tables *ret, struct cnm_error *err);
+void tables_free(struct tables *t);
+/* Append what there is of w, which is to be on a link of this index, to have. */
+void tables_dump(struct tables *t, const struct plan_item *w, int ifindex, struct plan *have);
+/* Append what was not asked for of a link. */
+void tables_dump_rest(const struct tables *t, const char *place, const struct rtnl_link *link,
+		      struct plan *have);
+
+/* dump.c: array, or a larger one if its n members fill it; NULL: no memory. */
+void *dump_grow(void *array, unsigned n, unsigned *cap, size_t size);
 
 /* apply_file.c */
 int apply_file(struct run *r, size_t i);
@@ -136,11 +171,19 @@ void flows_wait_all(struct flows *f);
 struct reaper;
 int reaper_new(struct reaper **ret, struct applier *a, struct cnm_error *err);
 void reaper_free(struct reaper *r);
+/* A link to delete. */
+struct doomed {
+	char name[IFNAMSIZ];
+	char place[ID_SIZE]; /* "": the host */
+	int ns;              /* the place; looked at in its first link, and not for the host */
+	int rc;              /* what became of it */
+	bool taken;          /* internal */
+};
 /*
- * Delete these links of the host and wait until they are gone. Without the turn. expected: it was
- * announced by reaper_expect(), and has come now.
+ * Delete these links and wait until they are gone. Without the turn. expected: it was announced by
+ * reaper_expect(), and has come now.
  */
-int reaper_delete(struct reaper *r, const char (*names)[IFNAMSIZ], unsigned n, bool expected,
+int reaper_delete(struct reaper *r, struct doomed *links, unsigned n, bool expected,
 		  struct cnm_error *err);
 /*
  * A run that will delete links has begun (+1), or ended without (-1): a deletion waits a moment for

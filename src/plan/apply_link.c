@@ -8,6 +8,8 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <linux/neighbour.h>
+
 #include "plan/apply_internal.h"
 
 #define IPV6_MIN_MTU 1280
@@ -37,7 +39,7 @@ int run_ifindex(struct run *r, const char *sandbox, const char *link, int *ret)
 	rc = rtnl_ifindex(nl, link, &ifindex, r->err);
 	if (rc == -ENODEV)
 		cnm_error_set(r->err, CNM_E_INTERNAL, "there is no link %s %s%.12s", link,
-			      sandbox[0] ? "in sandbox " : "on the host", sandbox);
+			      sandbox[0] ? "inside " : "on the host", sandbox);
 	if (rc < 0)
 		return rc;
 	if (r->n_known < sizeof(r->known) / sizeof(r->known[0])) {
@@ -87,35 +89,88 @@ static void new_veth(struct run *r, const struct plan_item *w, int master, int n
 				     });
 }
 
+/* Through the host's socket, since the packets it makes are the host's. */
+static void new_vxlan(struct run *r, const struct plan_item *w, int master, int ns)
+{
+	rtnl_put_new_link(&r->batch, &(struct rtnl_new_link){
+					     .name = w->link.name,
+					     .kind = RTNL_VXLAN,
+					     .mac = w->link.mac,
+					     .mtu = w->link.mtu,
+					     .group = r->a->group,
+					     .master = master,
+					     .vx_id = w->link.vxlan_id,
+					     .vx_port = w->link.port,
+					     .vx_local = w->link.local,
+					     .netns = ns,
+				     });
+}
+
+static int make_link(struct run *r, const struct plan_item *w, int master)
+{
+	const char *in = w->link.type == PLAN_VETH ? w->link.peer_sandbox : w->sandbox;
+	struct handle *h = in[0] ? handle_open(r->a, in, r->err) : NULL;
+	int rc;
+
+	if (!h && (in[0] || w->link.type == PLAN_VETH))
+		return -ENOENT;
+	rc = run_place(r, w->link.type == PLAN_VXLAN ? "" : w->sandbox);
+	if (rc < 0)
+		return rc;
+	switch (w->link.type) {
+	case PLAN_BRIDGE:
+		new_bridge(r, w);
+		break;
+	case PLAN_VETH:
+		new_veth(r, w, master, h->ns);
+		break;
+	case PLAN_VXLAN:
+		new_vxlan(r, w, master, h ? h->ns : 0);
+		break;
+	}
+	return 0;
+}
+
+/* What a port of a bridge is told, and the bridge of it. */
+static void put_port(struct run *r, const struct plan_item *w, int ifindex)
+{
+	rtnl_put_port(&r->batch, ifindex, w->link.hairpin, false);
+	if (!w->link.closed)
+		return;
+	rtnl_put_port_flags(
+		&r->batch, ifindex,
+		&(struct rtnl_port){ .isolated = w->link.isolated, .locked = w->link.locked });
+	if (w->link.type == PLAN_VETH)
+		rtnl_put_neigh(&r->batch, true,
+			       &(struct rtnl_neigh){ .ifindex = ifindex,
+						     .mac = w->link.peer_mac,
+						     .flags = NTF_MASTER });
+}
+
 static int link_add(struct run *r, size_t i)
 {
 	const struct plan_item *w = r->d->ops[i].want;
-	bool veth = w->link.type == PLAN_VETH;
-	struct handle *h = veth ? handle_open(r->a, w->link.peer_sandbox, r->err) : NULL;
+	bool is_port = w->link.hairpin || w->link.closed;
+	bool late = w->link.type == PLAN_VXLAN; /* up when it is told what it is */
+	struct rtnl_set_link set = { .name = w->link.name, .up = late };
 	char alias[128];
 	int master = 0, ifindex = 0, rc;
 
-	if (veth && !h)
-		return -ENOENT;
-	if (w->link.master[0] && (rc = run_ifindex(r, "", w->link.master, &master)) < 0)
+	if (w->link.master[0] && (rc = run_ifindex(r, w->sandbox, w->link.master, &master)) < 0)
 		return rc;
-	rc = run_target(r, r->a->rtnl);
-	if (rc < 0)
+	if ((rc = make_link(r, w, master)) < 0)
 		return rc;
-	if (h)
-		new_veth(r, w, master, h->ns);
-	else
-		new_bridge(r, w);
 	/* It must be ours before its name is used: a batch goes on after EEXIST. */
 	if ((rc = run_mark(r, i)) < 0 || (rc = run_flush(r)) < 0 ||
-	    (w->link.hairpin && (rc = run_ifindex(r, "", w->link.name, &ifindex)) < 0) ||
-	    (rc = run_target(r, r->a->rtnl)) < 0)
+	    (is_port && (rc = run_ifindex(r, w->sandbox, w->link.name, &ifindex)) < 0) ||
+	    (rc = run_place(r, w->sandbox)) < 0)
 		return rc;
 	alias_of(r, w, alias);
-	rtnl_put_set_link(&r->batch,
-			  &(struct rtnl_set_link){ .name = w->link.name, .alias = alias });
-	if (w->link.hairpin)
-		rtnl_put_port(&r->batch, ifindex, true, false);
+	set.alias = alias;
+	set.no_addrgen = late && may_have_ipv6(w->link.mtu);
+	if (is_port)
+		put_port(r, w, ifindex);
+	rtnl_put_set_link(&r->batch, &set);
 	return 0;
 }
 
@@ -151,13 +206,13 @@ static int link_change(struct run *r, const struct plan_op *op)
 	char alias[128];
 	int rc;
 
-	rc = run_ifindex(r, "", w->link.name, &set.ifindex);
+	rc = run_ifindex(r, w->sandbox, w->link.name, &set.ifindex);
 	if (rc == 0 && w->link.master[0]) {
 		set.set_master = true;
-		rc = run_ifindex(r, "", w->link.master, &set.master);
+		rc = run_ifindex(r, w->sandbox, w->link.master, &set.master);
 	}
 	if (rc == 0)
-		rc = run_target(r, r->a->rtnl);
+		rc = run_place(r, w->sandbox);
 	if (rc < 0)
 		return rc;
 	alias_of(r, w, alias);
@@ -165,7 +220,7 @@ static int link_change(struct run *r, const struct plan_op *op)
 	put_mtu(r, set.ifindex, op->have->link.mtu, w->link.mtu);
 	rtnl_put_set_link(&r->batch, &set);
 	if (set.master)
-		rtnl_put_port(&r->batch, set.ifindex, w->link.hairpin, false);
+		put_port(r, w, set.ifindex);
 	return 0;
 }
 
@@ -175,13 +230,21 @@ static bool is_broken(const struct plan_item *have)
 	return have->link.type == PLAN_VETH && !have->link.peer[0];
 }
 
+bool link_is_another(const struct plan_item *have, const struct plan_item *want)
+{
+	const struct plan_link *h = &have->link, *w = &want->link;
+
+	return h->type == PLAN_VXLAN &&
+	       (h->vxlan_id != w->vxlan_id || h->port != w->port || !ip_eq(&h->local, &w->local));
+}
+
 static int link_renew(struct run *r, size_t i)
 {
 	const struct plan_op *op = &r->d->ops[i];
-	int ifindex, rc = run_ifindex(r, "", op->have->link.name, &ifindex);
+	int ifindex, rc = run_ifindex(r, op->have->sandbox, op->have->link.name, &ifindex);
 
 	if (rc == 0)
-		rc = run_target(r, r->a->rtnl);
+		rc = run_place(r, op->have->sandbox);
 	if (rc < 0)
 		return rc;
 	rtnl_put_del_link(&r->batch, ifindex);
@@ -204,8 +267,10 @@ int apply_link(struct run *r, size_t i)
 	}
 	if (op->action == PLAN_ADD)
 		rc = link_add(r, i);
+	else if (is_broken(op->have) || link_is_another(op->have, op->want))
+		rc = link_renew(r, i);
 	else
-		rc = is_broken(op->have) ? link_renew(r, i) : link_change(r, op);
+		rc = link_change(r, op);
 	return rc < 0 ? rc : run_mark(r, i);
 }
 
@@ -218,6 +283,7 @@ int apply_link(struct run *r, size_t i)
 static int forward_at_once(struct run *r, const struct plan_item *peer)
 {
 	struct rtnl_link seen;
+	struct nl *nl;
 	int rc = run_flush(r);
 
 	for (size_t i = 0; i < r->d->n && rc == 0; i++) {
@@ -225,10 +291,11 @@ static int forward_at_once(struct run *r, const struct plan_item *peer)
 
 		if (!w || w->kind != PLAN_LINK || w->link.type != PLAN_VETH || !w->link.master[0] ||
 		    !streq(w->link.peer_sandbox, peer->sandbox) ||
-		    !streq(w->link.peer, peer->peer.name))
+		    !streq(w->link.peer, peer->peer.name) ||
+		    !(nl = place_rtnl(r->a, w->sandbox, NULL)))
 			continue;
-		rtnl_link_by_name(r->a->rtnl, w->link.name, &seen, NULL);
-		rtnl_link_by_name(r->a->rtnl, w->link.master, &seen, NULL);
+		rtnl_link_by_name(nl, w->link.name, &seen, NULL);
+		rtnl_link_by_name(nl, w->link.master, &seen, NULL);
 	}
 	return rc;
 }

@@ -16,6 +16,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <linux/neighbour.h>
+
 #include "base/cleanup.h"
 #include "plan/apply_internal.h"
 
@@ -30,6 +32,7 @@ struct seen {
 	unsigned n_addrs, cap_addrs;
 	struct rtnl_route *routes;
 	unsigned n_routes, cap_routes;
+	struct tables tables;
 };
 
 static void seen_free(struct seen *s)
@@ -37,9 +40,10 @@ static void seen_free(struct seen *s)
 	free(s->links);
 	free(s->addrs);
 	free(s->routes);
+	tables_free(&s->tables);
 }
 
-static void *grow(void *array, unsigned n, unsigned *cap, size_t size)
+void *dump_grow(void *array, unsigned n, unsigned *cap, size_t size)
 {
 	unsigned c = *cap ? *cap * 2 : 16;
 	void *p;
@@ -55,7 +59,7 @@ static void *grow(void *array, unsigned n, unsigned *cap, size_t size)
 static int see_link(const struct rtnl_link *l, void *arg)
 {
 	struct seen *s = arg;
-	struct rtnl_link *p = grow(s->links, s->n_links, &s->cap_links, sizeof(*p));
+	struct rtnl_link *p = dump_grow(s->links, s->n_links, &s->cap_links, sizeof(*p));
 
 	if (!p)
 		return -ENOMEM;
@@ -68,7 +72,7 @@ static int see_addr(int ifindex, const struct cnm_prefix *addr, uint8_t scope, u
 		    void *arg)
 {
 	struct seen *s = arg;
-	struct seen_addr *p = grow(s->addrs, s->n_addrs, &s->cap_addrs, sizeof(*p));
+	struct seen_addr *p = dump_grow(s->addrs, s->n_addrs, &s->cap_addrs, sizeof(*p));
 
 	if (!p)
 		return -ENOMEM;
@@ -84,7 +88,7 @@ static int see_route(const struct rtnl_route *r, void *arg)
 
 	if (r->protocol != RTNL_PROTO_CNM)
 		return 0;
-	p = grow(s->routes, s->n_routes, &s->cap_routes, sizeof(*p));
+	p = dump_grow(s->routes, s->n_routes, &s->cap_routes, sizeof(*p));
 	if (!p)
 		return -ENOMEM;
 	s->routes = p;
@@ -105,18 +109,6 @@ static void unsee_addrs(void *arg)
 static void unsee_routes(void *arg)
 {
 	((struct seen *)arg)->n_routes = 0;
-}
-
-/* No plan has routes on the host, which may have very many. */
-static int see(struct nl *nl, bool routes, struct seen *s, struct cnm_error *err)
-{
-	int rc = rtnl_links(nl, see_link, unsee_links, s, err);
-
-	if (rc == 0)
-		rc = rtnl_addrs(nl, see_addr, unsee_addrs, s, err);
-	if (rc == 0 && routes)
-		rc = rtnl_routes(nl, 0, see_route, unsee_routes, s, err);
-	return rc;
 }
 
 static const struct rtnl_link *link_named(const struct seen *s, const char *name)
@@ -141,9 +133,26 @@ struct dump {
 	struct applier *a;
 	const struct plan *want;
 	const char *place;
+	bool network; /* the place is a network's */
+	int anew;     /* index of a VXLAN link in it that will be made anew */
 	struct seen seen;
 	struct plan *have;
 };
+
+/* No plan has routes on the host, nor neighbours there or in sandboxes; there may be very many. */
+static int see(struct dump *d, struct nl *nl, struct cnm_error *err)
+{
+	struct seen *s = &d->seen;
+	int rc = rtnl_links(nl, see_link, unsee_links, s, err);
+
+	if (rc == 0)
+		rc = rtnl_addrs(nl, see_addr, unsee_addrs, s, err);
+	if (rc == 0 && d->place[0])
+		rc = rtnl_routes(nl, 0, see_route, unsee_routes, s, err);
+	if (rc == 0 && d->network)
+		rc = tables_read(nl, &s->tables, err);
+	return rc;
+}
 
 static struct plan_item *copy_of(struct dump *d, const struct plan_item *w)
 {
@@ -188,7 +197,13 @@ static void deviate(const struct dump *d, struct plan_item *i, const struct plan
 	if (l->group != d->a->group || !l->up)
 		differ(i, w, l);
 	i->link.hairpin = l->port_hairpin;
-	if (i->link.master[0] && !d->place[0] && (!master || !streq(master->name, i->link.master)))
+	if (w->link.closed) {
+		i->link.closed = !l->port_learning && !l->port_flood;
+		i->link.isolated = l->port_isolated;
+		i->link.locked = l->port_locked;
+	}
+	if (w->link.type != PLAN_VETH && i->link.master[0] &&
+	    (!master || !streq(master->name, i->link.master)))
 		i->link.master[0] = 0;
 }
 
@@ -206,13 +221,41 @@ static void dump_bridge(struct dump *d, const struct plan_item *w)
 		differ(i, w, l);
 }
 
+static void dump_vxlan(struct dump *d, const struct plan_item *w)
+{
+	const struct rtnl_link *l = link_named(&d->seen, w->link.name);
+	char owner[ID_SIZE];
+	struct plan_item *i;
+
+	if (!l || l->kind != RTNL_VXLAN || !is_marked(d, l, owner) || !(i = copy_of(d, w)))
+		return;
+	deviate(d, i, w, l);
+	i->link.vxlan_id = l->vx_id;
+	i->link.port = l->vx_port;
+	i->link.local = l->vx_local;
+	if (l->vx_learning || !l->vx_proxy) /* these cannot be changed either */
+		i->link.port = 0;
+	if (link_is_another(i, w))
+		d->anew = l->ifindex;
+}
+
+/* Of a bridge in a network's place, which knows of a port what it was told. */
+static bool knows_peer(struct nl *nl, const struct plan_item *w, const struct rtnl_link *l)
+{
+	struct rtnl_neigh entry;
+
+	return l->master && rtnl_bridge_fdb(nl, l->master, &w->link.peer_mac, &entry) == 0 &&
+	       entry.ifindex == l->ifindex && entry.state & NUD_NOARP;
+}
+
 static int dump_veth(struct dump *d, const struct plan_item *w, struct cnm_error *err)
 {
 	const struct rtnl_link *peer = link_named(&d->seen, w->link.peer);
+	struct nl *nl = place_rtnl(d->a, w->sandbox, NULL);
 	struct rtnl_link l, master;
 	char owner[ID_SIZE];
 	struct plan_item *i;
-	int rc = rtnl_link_by_name(d->a->rtnl, w->link.name, &l, err);
+	int rc = nl ? rtnl_link_by_name(nl, w->link.name, &l, err) : -ENODEV;
 
 	if (rc == -ENODEV)
 		return 0;
@@ -223,11 +266,26 @@ static int dump_veth(struct dump *d, const struct plan_item *w, struct cnm_error
 	deviate(d, i, w, &l);
 	if (!peer || peer->ifindex != l.peer)
 		i->link.peer[0] = 0;
-	if (w->link.master[0] &&
-	    (rtnl_link_by_name(d->a->rtnl, w->link.master, &master, NULL) < 0 ||
-	     master.ifindex != l.master))
+	if (w->link.master[0] && (rtnl_link_by_name(nl, w->link.master, &master, NULL) < 0 ||
+				  master.ifindex != l.master))
 		i->link.master[0] = 0;
+	if (w->link.closed && !knows_peer(nl, w, &l))
+		i->link.closed = false;
 	return 0;
+}
+
+/*
+ * A link that will be made anew has nothing on it, as far as the plan goes. It stands there before
+ * what is on it.
+ */
+static void dump_table_item(struct dump *d, const struct plan_item *w)
+{
+	const char *name = w->kind == PLAN_FDB ? w->fdb.link : w->neigh.link;
+	const struct rtnl_link *l = link_named(&d->seen, name);
+
+	if (!l || l->kind != RTNL_VXLAN || l->ifindex == d->anew)
+		return;
+	tables_dump(&d->seen.tables, w, l->ifindex, d->have);
 }
 
 static void dump_peer(struct dump *d, const struct plan_item *w)
@@ -339,7 +397,10 @@ static int dump_item(struct dump *d, const struct plan_item *w, struct cnm_error
 	case PLAN_LINK:
 		if (w->link.type == PLAN_VETH)
 			return dump_veth(d, w, err);
-		dump_bridge(d, w);
+		if (w->link.type == PLAN_VXLAN)
+			dump_vxlan(d, w);
+		else
+			dump_bridge(d, w);
 		return 0;
 	case PLAN_PEER:
 		dump_peer(d, w);
@@ -352,6 +413,10 @@ static int dump_item(struct dump *d, const struct plan_item *w, struct cnm_error
 		return 0;
 	case PLAN_HOLD:
 		hold_dump(d->a, w, d->have);
+		return 0;
+	case PLAN_FDB:
+	case PLAN_NEIGH:
+		dump_table_item(d, w);
 		return 0;
 	case PLAN_ELEM:  /* dumped as a whole */
 	case PLAN_ROUTE: /* likewise */
@@ -428,14 +493,22 @@ static int dump_elems(struct dump *d, struct cnm_error *err)
 	return rc < 0 ? rc : look_for_rest(d, first, err);
 }
 
-/* Marked links that no item of the whole plan names. */
+static enum plan_link_type type_of(const struct rtnl_link *l)
+{
+	return l->kind == RTNL_BRIDGE  ? PLAN_BRIDGE
+	       : l->kind == RTNL_VXLAN ? PLAN_VXLAN
+				       : PLAN_VETH;
+}
+
+/* Marked links of the place that no item of the whole plan names. */
 static int dump_stray_links(struct dump *d)
 {
 	struct map wanted = { 0 };
 	int rc = 0;
 
 	for (size_t i = 0; i < d->want->n && rc != -ENOMEM; i++)
-		if (d->want->items[i].kind == PLAN_LINK)
+		if (d->want->items[i].kind == PLAN_LINK &&
+		    streq(d->want->items[i].sandbox, d->place))
 			rc = map_add(&wanted, d->want->items[i].link.name,
 				     (void *)&d->want->items[i]);
 	for (unsigned i = 0; i < d->seen.n_links && rc != -ENOMEM; i++) {
@@ -445,15 +518,28 @@ static int dump_stray_links(struct dump *d)
 
 		if (!is_marked(d, l, owner) || map_get(&wanted, l->name))
 			continue;
-		it = plan_add(d->have, PLAN_LINK, NULL, owner);
+		it = plan_add(d->have, PLAN_LINK, d->place, owner);
 		if (!it)
 			break;
 		str_copy(it->link.name, sizeof(it->link.name), l->name);
-		it->link.type = l->kind == RTNL_BRIDGE ? PLAN_BRIDGE : PLAN_VETH;
+		it->link.type = type_of(l);
 		it->link.mac = l->mac;
 	}
 	map_free(&wanted);
 	return rc == -ENOMEM ? rc : 0;
+}
+
+/* FDB entries and neighbours that nobody wants, on links of ours that stay. */
+static void dump_stray_entries(struct dump *d)
+{
+	char owner[ID_SIZE];
+
+	for (unsigned i = 0; i < d->seen.n_links; i++) {
+		const struct rtnl_link *l = &d->seen.links[i];
+
+		if (l->kind == RTNL_VXLAN && l->ifindex != d->anew && is_marked(d, l, owner))
+			tables_dump_rest(&d->seen.tables, d->place, l, d->have);
+	}
 }
 
 /*
@@ -507,18 +593,33 @@ static bool belongs(const struct plan_item *i, const char *place)
 	return streq(i->sandbox, place);
 }
 
+/* Sandboxes have no items of these kinds. */
+static bool is_networks(const struct dump *d)
+{
+	for (size_t i = 0; d->place[0] && i < d->want->n; i++) {
+		const struct plan_item *w = &d->want->items[i];
+
+		if ((w->kind == PLAN_LINK || w->kind == PLAN_FDB || w->kind == PLAN_NEIGH) &&
+		    streq(w->sandbox, d->place))
+			return true;
+	}
+	return false;
+}
+
 static int dump_place(struct dump *d, struct cnm_error *err)
 {
 	struct nl *nl = d->place[0] && !map_get(&d->a->handles, d->place)
 				? NULL
 				: place_rtnl(d->a, d->place, NULL);
-	int rc = nl ? see(nl, d->place[0], &d->seen, err) : 0;
+	int rc = nl ? see(d, nl, err) : 0;
 
 	for (size_t i = 0; rc == 0 && i < d->want->n; i++)
 		if (belongs(&d->want->items[i], d->place))
 			rc = dump_item(d, &d->want->items[i], err);
 	if (rc == 0)
 		dump_routes(d);
+	if (rc == 0 && d->network && (rc = dump_stray_links(d)) == 0)
+		dump_stray_entries(d);
 	if (rc < 0 || d->place[0])
 		return rc;
 	rc = applier_ruleset_loaded(d->a, err);
@@ -535,8 +636,10 @@ int applier_dump(struct applier *a, const struct plan *want, const char *place, 
 {
 	struct plan have = { 0 };
 	struct dump d = { .a = a, .want = want, .place = place, .have = &have };
-	int rc = dump_place(&d, err);
+	int rc;
 
+	d.network = is_networks(&d);
+	rc = dump_place(&d, err);
 	seen_free(&d.seen);
 	if (rc == 0)
 		rc = plan_check(&have, err);

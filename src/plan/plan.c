@@ -33,6 +33,8 @@ static void item_release(struct plan_item *i)
 	case PLAN_ADDR:
 	case PLAN_ROUTE:
 	case PLAN_DNS:
+	case PLAN_FDB:
+	case PLAN_NEIGH:
 	case PLAN_N_KINDS:
 		break;
 	}
@@ -104,6 +106,44 @@ void plan_add_sysctl(struct plan *p, const char *sandbox, const char *owner, con
 	i->sysctl.value = strdup(value);
 	if (!i->sysctl.path || !i->sysctl.value)
 		plan_spoil(p);
+}
+
+void plan_add_netns(struct plan *p, const char *place, const char *owner, const char *name,
+		    const char *source)
+{
+	struct plan_item *i = plan_add(p, PLAN_NETNS, place, owner);
+
+	if (!i)
+		return;
+	i->netns.name = strdup(name);
+	i->netns.source = strdup(source);
+	if (!i->netns.name || !i->netns.source)
+		plan_spoil(p);
+}
+
+void plan_add_fdb(struct plan *p, const char *place, const char *owner, const char *link,
+		  const struct cnm_mac *mac, const struct cnm_ip *dst)
+{
+	struct plan_item *i = plan_add(p, PLAN_FDB, place, owner);
+
+	if (!i)
+		return;
+	str_copy(i->fdb.link, sizeof(i->fdb.link), link);
+	if (mac)
+		i->fdb.mac = *mac;
+	i->fdb.dst = *dst;
+}
+
+void plan_add_neigh(struct plan *p, const char *place, const char *owner, const char *link,
+		    const struct cnm_ip *ip, const struct cnm_mac *mac)
+{
+	struct plan_item *i = plan_add(p, PLAN_NEIGH, place, owner);
+
+	if (!i)
+		return;
+	str_copy(i->neigh.link, sizeof(i->neigh.link), link);
+	i->neigh.ip = *ip;
+	i->neigh.mac = *mac;
 }
 
 void plan_add_file(struct plan *p, const char *sandbox, const char *owner, const char *path,
@@ -241,11 +281,23 @@ void plan_move(struct plan *dst, struct plan *src)
 
 const char *plan_kind_name(enum plan_kind kind)
 {
-	static const char *const names[] = { "netns", "file",   "ports", "element", "link",
-					     "peer",  "sysctl", "addr",  "route",   "dns" };
+	static const char *const names[] = { "netns", "file", "ports",  "element",
+					     "link",  "peer", "sysctl", "addr",
+					     "route", "dns",  "fdb",    "neighbour" };
 	_Static_assert(sizeof(names) / sizeof(*names) == PLAN_N_KINDS, "one a kind");
 
 	return names[kind];
+}
+
+static void fdb_key(const struct plan_item *i, struct strbuf *b)
+{
+	char mac[MAC_STR], ip[IP_STR];
+
+	if (mac_is_set(&i->fdb.mac))
+		strbuf_add(b, mac_format(&i->fdb.mac, mac));
+	else
+		strbuf_addf(b, "everybody at %s", ip_format(&i->fdb.dst, ip));
+	strbuf_addf(b, " on %s", i->fdb.link);
 }
 
 void plan_item_key(const struct plan_item *i, struct strbuf *b)
@@ -291,6 +343,12 @@ void plan_item_key(const struct plan_item *i, struct strbuf *b)
 	case PLAN_DNS:
 		strbuf_add(b, "127.0.0.11");
 		break;
+	case PLAN_FDB:
+		fdb_key(i, b);
+		break;
+	case PLAN_NEIGH:
+		strbuf_addf(b, "%s on %s", ip_format(&i->neigh.ip, buf), i->neigh.link);
+		break;
 	case PLAN_N_KINDS:
 		break;
 	}
@@ -324,9 +382,14 @@ static void content_digest(const char *s, struct strbuf *b)
 
 static void link_attrs(const struct plan_link *l, struct strbuf *b)
 {
-	char buf[MAC_STR];
+	static const char *const types[] = { "bridge", "veth", "vxlan" };
+	char buf[IP_STR];
 
-	strbuf_add(b, l->type == PLAN_BRIDGE ? "bridge" : "veth");
+	strbuf_add(b, types[l->type]);
+	if (l->type == PLAN_VXLAN)
+		strbuf_addf(b, " id %u port %u", l->vxlan_id, l->port);
+	if (ip_is_set(&l->local))
+		strbuf_addf(b, " from %s", ip_format(&l->local, buf));
 	if (l->borrowed)
 		strbuf_add(b, " borrowed");
 	if (mac_is_set(&l->mac))
@@ -337,6 +400,12 @@ static void link_attrs(const struct plan_link *l, struct strbuf *b)
 		strbuf_addf(b, " port of %s", l->master);
 	if (l->hairpin)
 		strbuf_add(b, " hairpin");
+	if (l->closed)
+		strbuf_add(b, " closed");
+	if (l->isolated)
+		strbuf_add(b, " isolated");
+	if (l->locked)
+		strbuf_add(b, " locked");
 	if (l->type == PLAN_VETH)
 		strbuf_addf(b, " to %s in sandbox %.12s", l->peer, l->peer_sandbox);
 	strbuf_add(b, " up");
@@ -402,10 +471,32 @@ void plan_item_attrs(const struct plan_item *i, struct strbuf *b)
 	case PLAN_DNS:
 		strbuf_add(b, "served");
 		break;
+	case PLAN_FDB:
+		if (mac_is_set(&i->fdb.mac))
+			strbuf_addf(b, "at %s", ip_format(&i->fdb.dst, buf));
+		break;
+	case PLAN_NEIGH:
+		strbuf_add(b, mac_format(&i->neigh.mac, buf));
+		break;
 	case PLAN_ADDR:
 	case PLAN_N_KINDS:
 		break;
 	}
+}
+
+/* Sandboxes have no links of the host's kinds, networks nothing else. */
+static const char *place_word(const struct plan_item *i)
+{
+	bool network = i->kind == PLAN_LINK || i->kind == PLAN_FDB || i->kind == PLAN_NEIGH ||
+		       (i->kind == PLAN_NETNS && streq(i->netns.source, "bare"));
+
+	return !i->sandbox[0] ? "host" : network ? "network" : "sandbox";
+}
+
+void plan_item_where(const struct plan_item *i, struct strbuf *b)
+{
+	strbuf_addf(b, "%s%s%s%.12s", i->sandbox[0] ? "in " : "on the ", place_word(i),
+		    i->sandbox[0] ? " " : "", i->sandbox);
 }
 
 /* One line without newline: where, key, attributes if there are any. */
@@ -413,10 +504,7 @@ static void item_line(const struct plan_item *i, struct strbuf *b)
 {
 	struct strbuf attrs = { 0 };
 
-	if (i->sandbox[0])
-		strbuf_addf(b, "sandbox %.12s: ", i->sandbox);
-	else
-		strbuf_add(b, "host: ");
+	strbuf_addf(b, "%s%s%.12s: ", place_word(i), i->sandbox[0] ? " " : "", i->sandbox);
 	plan_item_key(i, b);
 	plan_item_attrs(i, &attrs);
 	if (attrs.len)

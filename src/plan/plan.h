@@ -4,13 +4,15 @@
  * functions here do no I/O. What carries plans out is apply.h, what reads the kernel back into the
  * same form is dump.h.
  *
- * An item has a kind, a place (the host or a sandbox), a key that is unique among its kind and
- * place, and attributes. Key and attributes have a text form: two items with the same key are the
- * same object, and they agree when their attribute text agrees. Everything else follows from that:
- * the difference of two plans, --dry-run, doctor, and the tests that compare plans.
+ * An item has a kind, a place, a key that is unique among its kind and place, and attributes. A
+ * place is a network namespace: the host's, a sandbox's, or that of a network of several hosts, by
+ * the id of either. Key and attributes have a text form: two items with the same key are the same
+ * object, and they agree when their attribute text agrees. Everything else follows from that: the
+ * difference of two plans, --dry-run, doctor, and the tests that compare plans.
  *
  * How an object is known to be cnm's: a link by its alias "cnm:<instance>:<id>", a route by its
- * protocol number, a firewall element by its table, a pinned namespace and files by their row.
+ * protocol number, a firewall element by its table, FDB entries and neighbours by being on a VXLAN
+ * link of ours, a pinned namespace and files by their row.
  * Nothing without the mark is ever removed. Addresses and sysctls are only asserted, never removed
  * from a link that stays: what a user adds by hand to a sandbox is left alone.
  */
@@ -28,20 +30,22 @@
 #include "kernel/nft.h"
 
 enum plan_kind {
-	PLAN_NETNS,  /* a sandbox's namespace, pinned under its name */
+	PLAN_NETNS,  /* a sandbox's or network's namespace, pinned under its name */
 	PLAN_FILE,   /* a file with this content */
 	PLAN_HOLD,   /* ports of the host, held for a sandbox; its flows go with them */
 	PLAN_ELEM,   /* an element of the fixed firewall ruleset */
-	PLAN_LINK,   /* a link on the host; a veth brings its other end with it */
+	PLAN_LINK,   /* a link on the host or in a network's place; a veth brings its other end */
 	PLAN_PEER,   /* the end of a veth inside a sandbox */
 	PLAN_SYSCTL, /* a value below /proc/sys */
 	PLAN_ADDR,
 	PLAN_ROUTE,
 	PLAN_DNS, /* the DNS sockets of a sandbox and the table that leads to them */
+	PLAN_FDB, /* where a VXLAN link sends frames for a MAC, and the bridge to the VXLAN link */
+	PLAN_NEIGH, /* the MAC that a VXLAN link answers for an address */
 	PLAN_N_KINDS
 };
 
-enum plan_link_type { PLAN_BRIDGE, PLAN_VETH };
+enum plan_link_type { PLAN_BRIDGE, PLAN_VETH, PLAN_VXLAN };
 
 struct plan_link {
 	char name[IFNAMSIZ];
@@ -54,6 +58,20 @@ struct plan_link {
 	char peer_sandbox[ID_SIZE]; /* ... and the sandbox it is born in */
 	struct cnm_mac peer_mac;
 	bool hairpin; /* veth on a bridge: what comes from it may go back to it */
+	/*
+	 * Port of a bridge that learns nothing: it gets no frames to addresses nobody has, and of a
+	 * veth the bridge knows only the other end's.
+	 */
+	bool closed;
+	bool isolated; /* ... and it exchanges nothing with other isolated ports */
+	bool locked;   /* closed veth: it may not send from other addresses either */
+	/*
+	 * VXLAN: born into its place, carried by the host. With another id, port or address it is
+	 * made anew, and what is to be on it must be put there again: applier_dump() says so.
+	 */
+	uint32_t vxlan_id;
+	uint16_t port;
+	struct cnm_ip local;
 };
 
 /* More ports than this of one sandbox, in a family, are not held but only looked at. */
@@ -61,7 +79,7 @@ struct plan_link {
 
 struct plan_item {
 	enum plan_kind kind;
-	char sandbox[ID_SIZE]; /* "" for the host */
+	char sandbox[ID_SIZE]; /* its place: "" the host, else the id of a sandbox or network */
 	char owner[ID_SIZE];   /* id of the network, endpoint or sandbox it belongs to */
 	union {
 		struct plan_link link;
@@ -114,9 +132,21 @@ struct plan_item {
 			} edits;
 		} file;
 		struct {
-			char *name;   /* of the pin */
-			char *source; /* "new", "host", or the path of an adopted one */
+			char *name; /* of the pin */
+			/* "new", "host", or the path of an adopted one; of a network: "bare" */
+			char *source;
 		} netns;
+		/* Added where another host or port has it, it moves. */
+		struct {
+			char link[IFNAMSIZ];
+			struct cnm_mac mac; /* unset: what is for everybody goes there too */
+			struct cnm_ip dst;  /* the other host */
+		} fdb;
+		struct {
+			char link[IFNAMSIZ];
+			struct cnm_ip ip;
+			struct cnm_mac mac;
+		} neigh;
 	};
 };
 
@@ -140,6 +170,13 @@ void plan_add_addr(struct plan *p, const char *sandbox, const char *owner, const
 		   const struct cnm_ip *ip, unsigned len);
 void plan_add_sysctl(struct plan *p, const char *sandbox, const char *owner, const char *path,
 		     const char *value);
+/* The namespace of a sandbox or a network. */
+void plan_add_netns(struct plan *p, const char *place, const char *owner, const char *name,
+		    const char *source);
+void plan_add_fdb(struct plan *p, const char *place, const char *owner, const char *link,
+		  const struct cnm_mac *mac /* NULL: everybody */, const struct cnm_ip *dst);
+void plan_add_neigh(struct plan *p, const char *place, const char *owner, const char *link,
+		    const struct cnm_ip *ip, const struct cnm_mac *mac);
 void plan_add_file(struct plan *p, const char *sandbox, const char *owner, const char *path,
 		   char *content /* taken */, enum plan_file_edits edits);
 /*
@@ -159,6 +196,8 @@ const char *plan_kind_name(enum plan_kind kind);
 /* Append the item's key ("link veth1234567"), or its attributes, to b. */
 void plan_item_key(const struct plan_item *i, struct strbuf *b);
 void plan_item_attrs(const struct plan_item *i, struct strbuf *b);
+/* "on the host", "in sandbox 0123456789ab", "in network 0123456789ab". */
+void plan_item_where(const struct plan_item *i, struct strbuf *b);
 /* Do they name the same object: same place, kind and key? */
 bool plan_same_object(const struct plan_item *a, const struct plan_item *b);
 /* One line an item, in order: the same plan gives the same bytes. Caller frees; NULL no memory. */

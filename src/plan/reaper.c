@@ -4,8 +4,9 @@
  *
  * One thread and its own route socket. Jobs are queued under `lock`; the thread takes all there
  * are, moves their links into the doomed group and deletes the group in one request, so that those
- * who arrive while the kernel takes its 20 ms share the next one. Announcements are done between
- * deletions, each when it is due, in the applier's turn.
+ * who arrive while the kernel takes its 20 ms share the next one. A request reaches one namespace
+ * only, so each place has its own, and all but the first a thread for that time. Announcements are
+ * done between deletions, each when it is due, in the applier's turn.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,11 +27,9 @@
 
 struct job {
 	struct list node;
-	const char (*names)[IFNAMSIZ];
+	struct doomed *links;
 	unsigned n;
 	bool done;
-	int rc;
-	struct cnm_error *err;
 };
 
 struct announcement {
@@ -54,40 +53,107 @@ struct reaper {
 	bool stop;
 };
 
-/* The kernel's first answer for a job's links that is not "it is gone already". */
-static int job_result(const struct job *j, const int *results)
+/* The deletion of all links of one place. */
+struct reaping {
+	struct reaper *r;
+	struct list *jobs;
+	const struct doomed *first;
+	pthread_t thread;
+	bool threaded;
+};
+
+static bool is_there(const struct reaping *g, const struct doomed *link)
 {
-	for (unsigned i = 0; i < j->n; i++)
-		if (results[i] < 0 && results[i] != -ENODEV)
-			return results[i];
-	return 0;
+	return streq(link->place, g->first->place);
 }
+
+/* The answers, in the order of the links, and last that for the group. */
+static void note_results(const struct reaping *g, const struct nl_batch *b, int rc)
+{
+	unsigned at = 0;
+	struct job *j;
+
+	list_for_each (j, g->jobs, node) {
+		for (unsigned i = 0; i < j->n; i++) {
+			struct doomed *link = &j->links[i];
+
+			if (!is_there(g, link))
+				continue;
+			link->rc = b->results ? b->results[at++] : rc;
+			if (link->rc == 0 && b->results)
+				link->rc = b->results[b->count - 1];
+			if (link->rc == -ENODEV) /* it is gone already */
+				link->rc = 0;
+		}
+	}
+}
+
+static void *reap(void *arg)
+{
+	struct reaping *g = arg;
+	struct nl *nl = g->r->rtnl, *own = NULL;
+	struct nl_batch b = { 0 };
+	struct job *j;
+	int rc = 0;
+
+	if (g->first->place[0])
+		rc = netns_nl_open(&own, g->first->ns, NETLINK_ROUTE, NULL);
+	list_for_each (j, g->jobs, node)
+		for (unsigned i = 0; i < j->n && rc == 0; i++)
+			if (is_there(g, &j->links[i]))
+				rtnl_put_set_link(
+					&b, &(struct rtnl_set_link){ .name = j->links[i].name,
+								     .set_group = true,
+								     .group = g->r->a->group + 1 });
+	rtnl_put_del_group(&b, g->r->a->group + 1);
+	if (rc == 0)
+		rc = nl_batch_run(own ? own : nl, &b, NULL);
+	note_results(g, &b, rc);
+	nl_batch_free(&b);
+	nl_close(own);
+	return NULL;
+}
+
+/* The next place whose links nobody has taken up, with all of them; NULL: none. */
+static const struct doomed *next_place(struct list *jobs)
+{
+	const struct doomed *first = NULL;
+	struct job *j;
+
+	list_for_each (j, jobs, node) {
+		for (unsigned i = 0; i < j->n; i++) {
+			struct doomed *link = &j->links[i];
+
+			if (!first && !link->taken)
+				first = link;
+			if (first && streq(link->place, first->place))
+				link->taken = true;
+		}
+	}
+	return first;
+}
+
+#define MAX_REAPINGS 8 /* at a time */
 
 static void delete_all(struct reaper *r, struct list *jobs)
 {
-	struct nl_batch b = { 0 };
-	struct cnm_error e = { 0 };
-	struct job *j;
-	unsigned at = 0;
-	int rc;
+	struct reaping g[MAX_REAPINGS];
+	const struct doomed *first = next_place(jobs);
+	unsigned n;
 
-	list_for_each (j, jobs, node)
-		for (unsigned i = 0; i < j->n; i++)
-			rtnl_put_set_link(&b, &(struct rtnl_set_link){ .name = j->names[i],
-								       .set_group = true,
-								       .group = r->a->group + 1 });
-	rtnl_put_del_group(&b, r->a->group + 1);
-	rc = nl_batch_run(r->rtnl, &b, &e);
-	list_for_each (j, jobs, node) {
-		j->rc = b.results ? job_result(j, b.results + at) : rc;
-		if (j->rc == 0 && b.results && b.results[b.count - 1] < 0 &&
-		    b.results[b.count - 1] != -ENODEV)
-			j->rc = b.results[b.count - 1];
-		at += j->n;
-		if (j->rc < 0)
-			cnm_error_errno(j->err, j->rc, "delete link %s", j->names[0]);
+	while (first) {
+		for (n = 0; first && n < MAX_REAPINGS; first = next_place(jobs))
+			g[n++] = (struct reaping){ .r = r, .jobs = jobs, .first = first };
+		for (unsigned i = 1; i < n; i++)
+			g[i].threaded = pthread_create(&g[i].thread, NULL, reap, &g[i]) == 0;
+		reap(&g[0]);
+		for (unsigned i = 1; i < n; i++) {
+			if (g[i].threaded)
+				pthread_join(g[i].thread, NULL);
+			else
+				reap(&g[i]);
+		}
 	}
-	nl_batch_free(&b);
 }
 
 /*
@@ -261,10 +327,10 @@ void reaper_free(struct reaper *r)
 	free(r);
 }
 
-int reaper_delete(struct reaper *r, const char (*names)[IFNAMSIZ], unsigned n, bool expected,
+int reaper_delete(struct reaper *r, struct doomed *links, unsigned n, bool expected,
 		  struct cnm_error *err)
 {
-	struct job j = { .names = names, .n = n, .err = err };
+	struct job j = { .links = links, .n = n };
 
 	pthread_mutex_lock(&r->lock);
 	list_append(&r->jobs, &j.node);
@@ -273,7 +339,10 @@ int reaper_delete(struct reaper *r, const char (*names)[IFNAMSIZ], unsigned n, b
 	while (!j.done)
 		pthread_cond_wait(&r->finished, &r->lock);
 	pthread_mutex_unlock(&r->lock);
-	return j.rc;
+	for (unsigned i = 0; i < n; i++)
+		if (links[i].rc < 0)
+			return cnm_error_errno(err, links[i].rc, "delete link %s", links[i].name);
+	return 0;
 }
 
 void reaper_expect(struct reaper *r, int change)

@@ -248,6 +248,26 @@ int cnm_endpoint_list(struct cnm_engine *e, const char *network, char **ret, str
 	return 0;
 }
 
+int cnm_node_list(struct cnm_engine *e, char **ret, struct cnm_error *err)
+{
+	note("node list");
+	*ret = strdup("[]");
+	return 0;
+}
+
+int cnm_node_inspect(struct cnm_engine *e, const char *ref, char **ret, struct cnm_error *err)
+{
+	note("node inspect [%s]", ref);
+	*ret = strdup("{}");
+	return 0;
+}
+
+int cnm_node_remove(struct cnm_engine *e, const char *ref, struct cnm_error *err)
+{
+	note("node remove [%s]", ref);
+	return 0;
+}
+
 int cnm_sandbox_create(struct cnm_engine *e, const struct cnm_sandbox_config *c,
 		       struct cnm_dry_run *dry, char id[CNM_ID_SIZE], struct cnm_error *err)
 {

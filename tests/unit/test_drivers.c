@@ -72,7 +72,7 @@ static void add_pool(struct network *n, const char *subnet)
 	assert_int_equal(prefix_parse(&p->subnet, subnet), 0);
 	assert_int_equal(ipam_pool_new(&p->taken, &p->subnet, NULL), 0);
 	n->n_pools++;
-	if (n->driver->wants_gateway(n, p->subnet.ip.family))
+	if (!n->driver->wants_gateway || n->driver->wants_gateway(n, p->subnet.ip.family))
 		assert_int_equal(ipam_pool_first(p->taken, &p->gateway), 0);
 }
 
@@ -80,6 +80,10 @@ struct situation {
 	const char *name, *options, *endpoint_options;
 	bool no_ipv4, ipv6, internal, predefined, borrowed;
 	const char *link_local;
+	const char *driver;        /* NULL: bridge */
+	const char *vtep, *remote; /* this host's, and of one on which the endpoint is then */
+	unsigned mtu;              /* of the uplinks */
+	bool confined, unclaimed;  /* without a VXLAN id */
 };
 
 /* Until the check of the network, as a request does it. */
@@ -87,8 +91,13 @@ static int add_network(struct world *w, const struct situation *s, struct cnm_er
 {
 	int r;
 
-	w->n = network_new("net", driver_by_name("bridge"));
+	w->env.mtu = s->mtu;
+	if (s->vtep)
+		assert_int_equal(ip_parse(&w->env.vtep, s->vtep), 0);
+	w->n = network_new("net", driver_by_name(s->driver ? s->driver : "bridge"));
 	assert_non_null(w->n);
+	if (network_is_global(w->n) && !s->unclaimed)
+		w->n->facts = json_pack("{s:i}", "vxlan_id", 4097);
 	w->n->ipv4 = !s->no_ipv4;
 	w->n->ipv6 = s->ipv6;
 	w->n->internal = s->internal;
@@ -128,7 +137,8 @@ static int add_endpoint(struct world *w, const struct situation *s, struct cnm_e
 	if (ifname)
 		str_copy(w->ep->ifname, sizeof(w->ep->ifname), ifname);
 	else
-		snprintf(w->ep->ifname, IFNAMSIZ, "%s0", w->n->driver->iface_prefix(w->n));
+		snprintf(w->ep->ifname, IFNAMSIZ, "%s0",
+			 w->n->driver->iface_prefix ? w->n->driver->iface_prefix(w->n) : "eth");
 	return w->n->driver->endpoint_check(w->ep, &w->env, err);
 }
 
@@ -145,6 +155,11 @@ static int join(struct world *w, const struct situation *s, struct cnm_error *er
 	r = add_endpoint(w, s, err);
 	if (r < 0)
 		return r;
+	if (s->remote) {
+		strcpy(w->ep->host, "another");
+		return ip_parse(&w->ep->vtep, s->remote);
+	}
+	w->sb->confined = s->confined;
 	w->ep->sandbox = w->sb;
 	list_append(&w->sb->endpoints, &w->ep->in_sandbox);
 	return 0;
@@ -164,6 +179,8 @@ static char *plan_of(const struct situation *s)
 		fail_msg("%s: %s", s->name, err.text);
 	w.n->driver->network_plan(w.n, &w.env, &p);
 	w.n->driver->endpoint_plan(w.ep, &w.env, &p);
+	if (s->remote)
+		w.n->driver->host_plan(w.n, &w.ep->vtep, &w.env, &p);
 	assert_int_equal(plan_check(&p, NULL), 0);
 	text = plan_text(&p);
 	plan_free(&p);
@@ -266,6 +283,85 @@ static void test_golden(void **state)
 
 	for (size_t i = 0; i < ARRAY_LEN(situations); i++)
 		expect_golden(&situations[i]);
+}
+
+#define OV .driver = "overlay"
+
+static void test_golden_overlay(void **state)
+{
+	static const struct situation situations[] = {
+		{ OV, .name = "overlay", .vtep = "192.0.2.1", .mtu = 9000 },
+		{ OV, .name = "overlay-ipv6", .vtep = "2001:db8::1", .ipv6 = true },
+		{ OV, .name = "overlay-options", .vtep = "192.0.2.1",
+		  .options = NET "driver.mtu=1400 cnm.vxlan.port=8472 cnm.antispoof=on" },
+		{ OV, .name = "overlay-no-icc", .vtep = "192.0.2.1", .options = BR "enable_icc=0" },
+		{ OV, .name = "overlay-confined", .vtep = "192.0.2.1", .confined = true },
+		{ OV, .name = "overlay-remote", .vtep = "192.0.2.1", .remote = "192.0.2.2",
+		  .ipv6 = true, .link_local = "169.254.7.7" },
+		{ OV, .name = "overlay-no-broadcast", .vtep = "192.0.2.1", .remote = "192.0.2.2",
+		  .options = "cnm.broadcast=off" },
+		/* Those that no frame can be sent to, and networks that cannot leave the host. */
+		{ OV, .name = "overlay-out-of-reach", .vtep = "192.0.2.1",
+		  .remote = "2001:db8::2" },
+		{ OV, .name = "overlay-out-of-reach", .vtep = "192.0.2.1", .remote = "0.0.0.0" },
+		{ OV, .name = "overlay-out-of-reach", .vtep = "192.0.2.1", .remote = "239.1.1.1" },
+		{ OV, .name = "overlay-out-of-reach", .vtep = "192.0.2.1", .remote = "192.0.2.1" },
+		{ OV, .name = "overlay-alone", .remote = "192.0.2.2" },
+		{ OV, .name = "overlay-alone", .vtep = "192.0.2.1", .remote = "192.0.2.2",
+		  .unclaimed = true },
+		{ OV, .name = "overlay-smallest", .vtep = "2001:db8::1", .mtu = 1280,
+		  .ipv6 = true },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(situations); i++)
+		expect_golden(&situations[i]);
+}
+
+/* What the store says of other hosts' endpoints is not believed blindly. */
+static void test_hostile_peers(void **state)
+{
+	static const char *const macs[] = { "00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff",
+					    "01:00:5e:00:00:01" };
+	static const long ids[] = { 0, -1, 1 << 24, 1ll << 32 | 7 };
+	struct situation s = { OV, .vtep = "192.0.2.1", .remote = "192.0.2.2" };
+	struct plan p = { 0 };
+	struct world w;
+
+	world_init(&w);
+	assert_int_equal(add_network(&w, &s, NULL), 0);
+	assert_int_equal(join(&w, &s, NULL), 0);
+	for (size_t i = 0; i < ARRAY_LEN(macs); i++) {
+		assert_int_equal(mac_parse(&w.ep->mac, macs[i]), 0);
+		w.n->driver->endpoint_plan(w.ep, &w.env, &p);
+		assert_int_equal(p.n, 0);
+	}
+	assert_int_equal(mac_parse(&w.ep->mac, "02:00:00:00:00:01"), 0);
+	for (size_t i = 0; i < ARRAY_LEN(ids); i++) {
+		json_object_set_new(w.n->facts, "vxlan_id", json_integer(ids[i]));
+		w.n->driver->endpoint_plan(w.ep, &w.env, &p);
+		assert_int_equal(p.n, 0);
+	}
+	json_object_set_new(w.n->facts, "vxlan_id", json_string("7"));
+	w.n->driver->host_plan(w.n, &w.ep->vtep, &w.env, &p);
+	assert_int_equal(p.n, 0);
+	plan_free(&p);
+	world_free(&w);
+}
+
+/* The id asked for is the one to be claimed; what has been claimed stays. */
+static void test_vxlan_id_asked_for(void **state)
+{
+	for (unsigned claimed = 0; claimed < 2; claimed++) {
+		struct situation s = { OV, .options = NET "driver.overlay.vxlanid_list=300",
+				       .unclaimed = !claimed };
+		struct world w;
+
+		world_init(&w);
+		assert_int_equal(add_network(&w, &s, NULL), 0);
+		assert_int_equal(json_integer_value(json_object_get(w.n->facts, "vxlan_id")),
+				 claimed ? 4097 : 300);
+		world_free(&w);
+	}
 }
 
 /* What is not compared as text: how often an endpoint announces itself. */
@@ -401,6 +497,43 @@ static void test_bad_values(void **state)
 				       want);
 		}
 	}
+}
+
+#define ONE_ID \
+	"it must be one number from 1 to 16777215: a network has one id, however many subnets"
+
+static void test_bad_values_overlay(void **state)
+{
+	static const struct {
+		const char *key, *value, *why;
+	} cases[] = {
+		{ NET "driver.overlay.vxlanid_list", "0", ONE_ID },
+		{ NET "driver.overlay.vxlanid_list", "16777216", ONE_ID },
+		{ NET "driver.overlay.vxlanid_list", "300,301", ONE_ID },
+		{ "cnm.vxlan.port", "0", "it must be a UDP port from 1 to 65535" },
+		{ "cnm.vxlan.port", "65536", "it must be a UDP port from 1 to 65535" },
+		{ "cnm.broadcast", "true", "it must be on or off" },
+		{ "cnm.antispoof", "", "it must be on or off" },
+		{ BR "enable_icc", "x", "it must be true or false" },
+		{ "encrypted", "",
+		  "overlay networks are not encrypted: nothing would hand the keys to the hosts; "
+		  "connect the hosts by WireGuard or IPsec and advertise their addresses there" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		char option[128], want[512];
+
+		snprintf(option, sizeof(option), "%s=%s", cases[i].key, cases[i].value);
+		snprintf(want, sizeof(want), "failed to parse %s value: %s (%s)", cases[i].key,
+			 cases[i].value, cases[i].why);
+		expect_refusal(&(struct situation){ OV, .options = option }, CNM_E_INVALID, want);
+	}
+	expect_refusal(&(struct situation){ OV, .options = BR "name=x" }, CNM_E_INVALID,
+		       "option " BR "name is not supported for an overlay network");
+	expect_refusal(&(struct situation){ OV, .endpoint_options = "x=y" }, CNM_E_INVALID,
+		       "option x is not supported for an overlay endpoint");
+	expect_refusal(&(struct situation){ OV, .no_ipv4 = true }, CNM_E_INVALID,
+		       "IPv4 or IPv6 must be enabled");
 }
 
 static void test_good_values(void **state)
@@ -579,7 +712,7 @@ static void test_table(void **state)
 {
 	for (unsigned i = 0; drivers[i]; i++) {
 		assert_non_null(drivers[i]->name);
-		assert_string_equal(drivers[i]->scope, "local");
+		assert_string_equal(drivers[i]->scope, drivers[i]->host_plan ? "global" : "local");
 		assert_ptr_equal(driver_by_name(drivers[i]->name), drivers[i]);
 		assert_true(i == 0 || strcmp(drivers[i - 1]->name, drivers[i]->name) < 0);
 		assert_true(!drivers[i]->addresses || drivers[i]->max_subnets > 0);
@@ -603,9 +736,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_golden),
+		cmocka_unit_test(test_golden_overlay),
+		cmocka_unit_test(test_hostile_peers),
+		cmocka_unit_test(test_vxlan_id_asked_for),
 		cmocka_unit_test(test_announcements),
 		cmocka_unit_test(test_macs),
 		cmocka_unit_test(test_bad_values),
+		cmocka_unit_test(test_bad_values_overlay),
 		cmocka_unit_test(test_good_values),
 		cmocka_unit_test(test_unknown_options),
 		cmocka_unit_test(test_refused_networks),

@@ -307,6 +307,57 @@ static void test_monitor(void **state)
 	nl_close(NULL);
 }
 
+/* Of entries only the end is told, and of which; in the order in which they go. */
+static void test_monitor_entries(void **state)
+{
+	static const char *const commands[] = {
+		"ip neigh del 10.8.0.2 dev vx0",
+		"ip neigh del fd08::2 dev vx0",
+		"bridge fdb del 02:00:00:00:00:02 dev vx0 self",
+		"bridge fdb del 02:00:00:00:00:02 dev vx0 master",
+		"bridge fdb del 00:00:00:00:00:00 dev vx0 dst 192.0.2.2 self",
+	};
+	const struct monitor_event wanted[] = {
+		{ .what = MONITOR_NEIGH, .ip = ip_of("10.8.0.2") },
+		{ .what = MONITOR_NEIGH, .ip = ip_of("fd08::2") },
+		{ .what = MONITOR_FDB,
+		  .mac = mac_of("02:00:00:00:00:02"),
+		  .ip = ip_of("192.0.2.2") },
+		{ .what = MONITOR_FDB, .mac = mac_of("02:00:00:00:00:02") },
+		{ .what = MONITOR_FDB, .ip = ip_of("192.0.2.2") },
+	};
+	_close_ int ns = make_ns();
+	struct nl *nl = nl_in(ns);
+	struct monitor *m = listen_here();
+	int nsid = give_nsid(ns), ifindex;
+
+	sh_in(ns, "ip link add b0 type bridge;"
+		  " ip link add vx0 type vxlan id 8 dstport 4789 local 192.0.2.1 nolearning;"
+		  " ip link set b0 up; ip link set vx0 master b0 up;"
+		  " ip neigh add 10.8.0.2 lladdr 02:00:00:00:00:02 dev vx0 nud permanent;"
+		  " ip neigh add fd08::2 lladdr 02:00:00:00:00:02 dev vx0 nud permanent;"
+		  " bridge fdb add 02:00:00:00:00:02 dev vx0 dst 192.0.2.2 self master static;"
+		  " bridge fdb append 00:00:00:00:00:00 dev vx0 dst 192.0.2.2 self");
+	ifindex = link_named(nl, "vx0").ifindex;
+	for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		struct monitor_event e = wanted[i];
+		const struct monitor_event *got;
+
+		e.gone = true;
+		e.nsid = nsid;
+		e.ifindex = ifindex;
+		sh_in(ns, commands[i]);
+		await_event(m, e);
+		got = &heard.e[heard.next - 1];
+		assert_true(ip_cmp(&got->ip, &e.ip) == 0 && mac_eq(&got->mac, &e.mac));
+	}
+	for (size_t i = 0; i < heard.n; i++)
+		if (heard.e[i].what == MONITOR_FDB || heard.e[i].what == MONITOR_NEIGH)
+			assert_true(heard.e[i].gone);
+	monitor_close(m);
+	nl_close(nl);
+}
+
 /* A port that leaves its bridge is still there as a link, and gone as a port. */
 static void test_monitor_port_leaves(void **state)
 {
@@ -373,6 +424,7 @@ int main(void)
 		cmocka_unit_test(test_no_link_local_addresses),
 		cmocka_unit_test(test_announcement),
 		cmocka_unit_test(test_monitor),
+		cmocka_unit_test(test_monitor_entries),
 		cmocka_unit_test(test_monitor_port_leaves),
 		cmocka_unit_test(test_monitor_lost),
 	};

@@ -264,15 +264,109 @@ static void test_fdb(void **state)
 	del_link("br-f");
 }
 
+/* Born elsewhere, carried from here; what it is and how it is a port can be read back. */
+static void test_vxlan(void **state)
+{
+	static const char *const locals[] = { "192.0.2.1", "2001:db8::1" };
+	_cleanup_(nl_batch_free) struct nl_batch b = { 0 };
+	_close_ int ns = make_ns();
+	struct nl *nl = nl_in(ns);
+	int br;
+
+	rtnl_put_new_link(&b, &(struct rtnl_new_link){ .name = "br0", .kind = RTNL_BRIDGE });
+	run(nl, &b);
+	br = link_named(nl, "br0").ifindex;
+	for (int i = 0; i < 2; i++) {
+		struct rtnl_new_link vx = { .name = "vx",
+					    .kind = RTNL_VXLAN,
+					    .mtu = 1400,
+					    .group = 7,
+					    .master = br,
+					    .vx_id = 0xfffffe,
+					    .vx_port = 4790,
+					    .vx_local = ip_of(locals[i]),
+					    .netns = ns };
+		struct rtnl_link l;
+
+		rtnl_put_new_link(&b, &vx);
+		run(hnl, &b);
+		assert_false(has_link(hnl, "vx"));
+		l = link_named(nl, "vx");
+		assert_true(l.kind == RTNL_VXLAN && l.mtu == 1400 && l.group == 7);
+		assert_true(l.master == br && l.vx_id == 0xfffffe && l.vx_port == 4790);
+		assert_true(ip_eq(&l.vx_local, &vx.vx_local) && !l.vx_learning && l.vx_proxy);
+		assert_true(l.port_learning && l.port_flood && !l.port_isolated && !l.port_locked);
+		vx.name = "vx2";
+		rtnl_put_new_link(&b, &vx);
+		run_fails(hnl, &b, -EEXIST, "VNI");
+		rtnl_put_port_flags(&b, l.ifindex,
+				    &(struct rtnl_port){ .isolated = true, .locked = true });
+		run(nl, &b);
+		l = link_named(nl, "vx");
+		assert_true(!l.port_learning && !l.port_flood && l.port_isolated && l.port_locked);
+		rtnl_put_port_flags(&b, l.ifindex,
+				    &(struct rtnl_port){ .learning = true, .flood = true });
+		run(nl, &b);
+		l = link_named(nl, "vx");
+		assert_true(l.port_learning && l.port_flood && !l.port_isolated && !l.port_locked);
+		rtnl_put_del_link(&b, l.ifindex);
+		run(nl, &b);
+	}
+	nl_close(nl);
+}
+
+/* One message for the link's table and the bridge's; it moves in both. */
+static void test_fdb_of_both(void **state)
+{
+	_cleanup_(nl_batch_free) struct nl_batch b = { 0 };
+	struct rtnl_neigh n = { .mac = mac_of("02:00:00:00:00:03"),
+				.dst = ip_of("192.0.2.1"),
+				.flags = NTF_SELF | NTF_MASTER };
+	struct rtnl_neigh entry;
+	int br = add_bridge("br-f");
+
+	assert_int_equal(rtnl_bridge_fdb(hnl, br, &n.mac, &entry), -ENOENT);
+	rtnl_put_new_link(&b, &(struct rtnl_new_link){ .name = "vx-f",
+						       .kind = RTNL_VXLAN,
+						       .master = br,
+						       .vx_id = 5,
+						       .vx_port = 4789 });
+	run(hnl, &b);
+	n.ifindex = link_named(hnl, "vx-f").ifindex;
+	for (unsigned i = 0; i < 2; i++) {
+		rtnl_put_neigh(&b, true, &n);
+		run(hnl, &b);
+		assert_int_equal(neighs_like(n).n, 2);
+		assert_int_equal(rtnl_bridge_fdb(hnl, br, &n.mac, &entry), 0);
+		assert_int_equal(entry.ifindex, n.ifindex);
+		assert_int_equal(entry.state, NUD_NOARP);
+		n.dst = ip_of("192.0.2.2");
+	}
+	n.flags = NTF_MASTER;
+	rtnl_put_neigh(&b, false, &n);
+	run(hnl, &b);
+	assert_int_equal(rtnl_bridge_fdb(hnl, br, &n.mac, &entry), -ENOENT);
+	/* Deleting both fails for the one and leaves the other. */
+	n.flags = NTF_SELF | NTF_MASTER;
+	rtnl_put_neigh(&b, false, &n);
+	run_fails(hnl, &b, -ENOENT, NULL);
+	assert_int_equal(neighs_like(n).n, 1);
+	n.flags = NTF_SELF;
+	rtnl_put_neigh(&b, false, &n);
+	run(hnl, &b);
+	assert_int_equal(neighs_like(n).n, 0);
+	del_link("vx-f");
+	del_link("br-f");
+}
+
 /* ------------------------------------------------------------------------- */
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_addresses),
-		cmocka_unit_test(test_routes),
-		cmocka_unit_test(test_neighbours),
-		cmocka_unit_test(test_fdb),
+		cmocka_unit_test(test_addresses),   cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_neighbours),  cmocka_unit_test(test_fdb),
+		cmocka_unit_test(test_fdb_of_both), cmocka_unit_test(test_vxlan),
 	};
 	int failed;
 

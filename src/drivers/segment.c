@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: LGPL-2.1-or-later */
+#include "drivers/segment.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "base/str.h"
+#include "drivers/options.h"
+
+/* ---- names and addresses */
+
+struct cnm_mac segment_mac_of(const char *id, uint8_t salt)
+{
+	uint64_t h = 14695981039346656037u ^ salt;
+	struct cnm_mac m;
+
+	for (; *id; id++)
+		h = (h ^ (unsigned char)*id) * 1099511628211u;
+	for (unsigned i = 0; i < 6; i++)
+		m.b[i] = (uint8_t)(h >> (8 * i + 8));
+	m.b[0] = (m.b[0] & 0xfc) | 2;
+	return m;
+}
+
+struct cnm_ip segment_link_local_of(const struct cnm_mac *m)
+{
+	return (struct cnm_ip){ AF_INET6,
+				{ 0xfe, 0x80, 0, 0, 0, 0, 0, 0, m->b[0] ^ 2, m->b[1], m->b[2], 0xff,
+				  0xfe, m->b[3], m->b[4], m->b[5] } };
+}
+
+void segment_veth_of(const struct endpoint *ep, char ret[static IFNAMSIZ])
+{
+	snprintf(ret, IFNAMSIZ, "veth%.7s", ep->id);
+}
+
+/* ---- checks */
+
+const char *segment_parse_antispoof(const char *value, void *field)
+{
+	struct option_tristate *t = field;
+
+	t->set = true;
+	t->value = streq(value, "on");
+	return t->value || streq(value, "off") ? NULL : "it must be on or off";
+}
+
+int segment_check_pools(const struct network *n, struct cnm_error *err)
+{
+	const struct cnm_prefix ll = { .ip = { AF_INET6, { 0xfe, 0x80 } }, .len = 64 };
+
+	for (unsigned i = 0; i < n->n_pools; i++) {
+		const struct cnm_prefix *subnet = &n->pools[i].subnet;
+
+		if (ip_is_multicast(&subnet->ip))
+			return cnm_error_set(err, CNM_E_INVALID,
+					     "a subnet cannot be of multicast addresses");
+		if (prefix_overlaps(subnet, &ll))
+			return cnm_error_set(
+				err, CNM_E_INVALID,
+				"clash with the Kernel-Reserved IPv6 Link Local Network "
+				"(fe80::/64)");
+	}
+	return 0;
+}
+
+struct endpoint_opts {
+	char ifname[IFNAMSIZ];
+	char sysctls[512];
+};
+
+static const char *parse_sysctls(const char *value, void *field)
+{
+	if (strlen(value) >= sizeof(((struct endpoint_opts *)0)->sysctls))
+		return "it is longer than 511 characters";
+	strcpy(field, value);
+	return NULL;
+}
+
+static const struct option_spec endpoint_options[] = {
+	{ "com.docker.network.endpoint.ifname", option_ifname,
+	  offsetof(struct endpoint_opts, ifname) },
+	{ "com.docker.network.endpoint.sysctls", parse_sysctls,
+	  offsetof(struct endpoint_opts, sysctls) },
+	{ NULL, NULL, 0 },
+};
+
+/*
+ * One of the comma list, "net.ipv4.conf.IFNAME.log_martians=1", as path below /proc/sys (with the
+ * name put in) and value. Returns what follows it, or NULL with err set.
+ */
+static const char *next_sysctl(const char *s, const char *ifname, char path[static 256],
+			       char value[static 128], struct cnm_error *err)
+{
+	size_t len = strcspn(s, ","), klen = strcspn(s, "=");
+	char key[256];
+	const char *after, *rest;
+
+	if (klen >= len || klen >= sizeof(key) || len - klen - 1 >= 128)
+		goto bad;
+	snprintf(key, sizeof(key), "%.*s", (int)klen, s);
+	snprintf(value, 128, "%.*s", (int)(len - klen - 1), s + klen + 1);
+	if (!(rest = str_after(key, "net.ipv4.")) && !(rest = str_after(key, "net.ipv6.")) &&
+	    !(rest = str_after(key, "net.mpls.")))
+		goto bad;
+	after = strstr(rest, ".IFNAME.");
+	if (!after || strchr(key, '/') || strstr(key, ".."))
+		goto bad;
+	for (char *p = key; *p; p++)
+		if (*p == '.')
+			*p = '/';
+	/* After that: the interface's name may have dots of its own. */
+	snprintf(path, 256, "%.*s/%s/%s", (int)(after - key), key, ifname, after + 8);
+	return s[len] ? s + len + 1 : s + len;
+bad:
+	cnm_error_set(err, CNM_E_INVALID,
+		      "unrecognised network interface sysctl '%.*s'; represent "
+		      "'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V', 'X' must be 'ipv4', 'ipv6' or "
+		      "'mpls'",
+		      (int)len, s);
+	return NULL;
+}
+
+int segment_check_endpoint(const struct endpoint *ep, const char *what, struct cnm_error *err)
+{
+	struct endpoint_opts o = { 0 };
+	char path[256], value[128];
+	int r = options_parse(ep->driver_opts, endpoint_options, what, &o, err);
+
+	for (const char *s = o.sysctls; r == 0 && *s;)
+		if (!(s = next_sysctl(s, "eth0", path, value, err)))
+			return -EINVAL;
+	return r;
+}
+
+/* ---- plans */
+
+struct plan_item *segment_plan_veth(const struct endpoint *ep, const char *place,
+				    const char *bridge, unsigned mtu, struct plan *p)
+{
+	struct plan_item *i = plan_add(p, PLAN_LINK, place, ep->id);
+
+	if (!i)
+		return NULL;
+	i->link.type = PLAN_VETH;
+	segment_veth_of(ep, i->link.name);
+	str_copy(i->link.master, sizeof(i->link.master), bridge);
+	memcpy(i->link.peer, ep->ifname, sizeof(ep->ifname));
+	memcpy(i->link.peer_sandbox, ep->sandbox->id, ID_SIZE);
+	i->link.mac = segment_mac_of(ep->id, 1);
+	i->link.peer_mac = ep->mac;
+	i->link.mtu = mtu;
+	return i;
+}
+
+struct plan_item *segment_plan_peer(const struct endpoint *ep, unsigned mtu, struct plan *p)
+{
+	struct plan_item *i = plan_add(p, PLAN_PEER, ep->sandbox->id, ep->id);
+
+	if (!i)
+		return NULL;
+	memcpy(i->peer.name, ep->ifname, sizeof(ep->ifname));
+	i->peer.mac = ep->mac;
+	i->peer.mtu = mtu;
+	i->peer.no_ipv6 = !ip_is_set(&ep->ip6);
+	i->peer.announced = ep->ip4;
+	return i;
+}
+
+void segment_plan_addresses(const struct endpoint *ep, struct plan *p)
+{
+	const struct cnm_ip *ips[] = { &ep->ip4, &ep->ip6 };
+
+	for (unsigned i = 0; i < 2; i++) {
+		const struct network_pool *pool = network_pool_of(ep->network, ips[i]);
+
+		if (pool)
+			plan_add_addr(p, ep->sandbox->id, ep->id, ep->ifname, ips[i],
+				      pool->subnet.len);
+	}
+	for (unsigned i = 0; i < ep->n_link_local; i++)
+		plan_add_addr(p, ep->sandbox->id, ep->id, ep->ifname, &ep->link_local[i],
+			      ep->link_local[i].family == AF_INET ? 16 : 64);
+}
+
+void segment_plan_sysctls(const struct endpoint *ep, struct plan *p)
+{
+	struct endpoint_opts o = { 0 };
+	char path[256], value[128];
+
+	options_parse(ep->driver_opts, endpoint_options, "endpoint", &o, NULL);
+	for (const char *s = o.sysctls; *s;) {
+		s = next_sysctl(s, ep->ifname, path, value, NULL);
+		if (!s)
+			return;
+		plan_add_sysctl(p, ep->sandbox->id, ep->id, path, value);
+	}
+}
