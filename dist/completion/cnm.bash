@@ -50,6 +50,7 @@ _cnm_objects() {
 		_cnm_names sandbox
 		;;
 	sandbox/inspect/* | sandbox/rm/* | sandbox/exec/0 | endpoint/join/1) _cnm_names sandbox ;;
+	node/inspect/* | node/rm/*) _cnm_names node | tr -d '*' ;; # a star marks the host itself
 	endpoint/inspect/* | endpoint/rm/* | endpoint/join/0 | endpoint/leave/0)
 		_cnm_run endpoint ls --format '{{.Network}}/{{.Name}}'
 		;;
@@ -106,7 +107,7 @@ _cnm() {
 		[[ -n $(_cnm_group_of "${words[0]-}") ]] && words=("${words[0]}")
 		mapfile -t COMPREPLY < <(compgen -W "$(_cnm_options "${words[@]:0:2}")" -- "$cur")
 	elif ((${#words[@]} == 0)) || { ((${#words[@]} == 1)) &&
-		[[ ${words[0]} =~ ^(container|endpoint|image|network|sandbox|volume)$ ]]; }; then
+		[[ ${words[0]} =~ ^(container|endpoint|image|network|node|sandbox|volume)$ ]]; }; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_cnm_commands "${words[@]}")" -- "$cur")
 	else
 		mapfile -t COMPREPLY < <(compgen -W "$(_cnm_arguments "${words[@]}")" -- "$cur")
