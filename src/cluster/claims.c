@@ -36,7 +36,7 @@ static void add(struct claim_txn *t, enum kv_op_kind kind, const char *key, json
 	}
 	op = &t->ops[t->n++];
 	*op = (struct kv_op){ .kind = kind, .key = strdup(key), .version = version };
-	op->value = writes ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+	op->value = writes ? json_text(value) : NULL;
 	op->len = op->value ? strlen(op->value) : 0;
 	t->failed |= !op->key || (writes && !op->value);
 	json_decref(value);
@@ -114,7 +114,11 @@ int attempt_commit(struct attempt *a, const struct claim_txn *t, struct cnm_erro
 	r = kv_txn(a->c->kv, t->ops, t->n, ms, &which, err);
 	if (r == KV_CONFLICT)
 		a->suspects |= which < t->n ? 1ull << which | 1ull << ANY_OP : UINT64_MAX;
-	return r;
+	if (r != KV_UNKNOWN || !attempt_ms_left(a))
+		return r;
+	a->unheard = true;
+	attempt_suspect_all(a);
+	return KV_CONFLICT;
 }
 
 /* ---- looking */

@@ -42,6 +42,7 @@ struct cluster_network {
 	uint32_t vxlan_id;  /* 0: any; then set */
 	const json_t *body; /* an object for the others; "Name", "VxlanId", "Maker" are added */
 	struct cnm_prefix other; /* set with CLASH_POOL: the pool that is in the way */
+	char other_id[65];       /* set with a clash: the network that is */
 };
 
 /*
@@ -87,7 +88,7 @@ int cluster_remove_host(const struct cluster *c, const char *host, struct cnm_er
 
 /* After all(): what this host has by its rows, and what became of each. */
 enum cluster_fate {
-	FATE_UNKNOWN, /* the store was not reached: settle again */
+	FATE_UNKNOWN, /* the store was not reached, or its network is going: settle again */
 	FATE_KEPT,    /* it is in the store, or has been put back */
 	FATE_LOST,    /* another has what it needs: clash says what */
 	FATE_BURIED   /* there is a tombstone: bury it when the endpoint is gone from here */
@@ -105,7 +106,8 @@ struct cluster_own_endpoint {
 /*
  * Puts back what is missing: networks that endpoints of ours are on, with their claims, then the
  * endpoints; and takes back removals of networks that this host began and does not go on with.
- * Fates are set even when it fails.
+ * Fates are unknown before, and are set even when it fails; what fails for one endpoint does not
+ * keep the others.
  */
 int cluster_settle(const struct cluster *c, struct cluster_own_network *networks, size_t n_networks,
 		   struct cluster_own_endpoint *endpoints, size_t n_endpoints,

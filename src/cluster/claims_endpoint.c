@@ -6,8 +6,10 @@
  */
 #include <errno.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/clock.h"
+#include "base/id.h"
 #include "base/str.h"
 #include "cluster/claims_internal.h"
 
@@ -42,13 +44,25 @@ static size_t parts_of(const char *name, const struct cnm_ip *ip4, const struct 
 	return n;
 }
 
-static size_t parts_of_value(const json_t *value, struct part ret[static 3])
+/* Of the store's word only what can be true: an address of the family, a name that makes a key. */
+static size_t parts_of_value(const char *network_id, const json_t *value, struct part ret[static 3])
 {
 	struct cnm_ip ip4 = { 0 }, ip6 = { 0 };
+	const char *name = claim_text(value, "Name");
+	struct cluster_key parsed;
+	char key[KV_KEY_MAX + 1];
 
-	ip_parse(&ip4, claim_text(value, "IPv4"));
-	ip_parse(&ip6, claim_text(value, "IPv6"));
-	return parts_of(claim_text(value, "Name"), &ip4, &ip6, ret);
+	if (ip_parse(&ip4, claim_text(value, "IPv4")) < 0 || ip4.family != AF_INET)
+		ip4 = (struct cnm_ip){ 0 };
+	if (ip_parse(&ip6, claim_text(value, "IPv6")) < 0 || ip6.family != AF_INET6)
+		ip6 = (struct cnm_ip){ 0 };
+	cluster_key_make(key, CLUSTER_NAME, network_id, name);
+	return parts_of(cluster_key_parse(&parsed, key) ? name : "", &ip4, &ip6, ret);
+}
+
+bool endpoint_is_good(const json_t *value)
+{
+	return id_is_valid(claim_text(value, "Host"));
 }
 
 static json_t *body_of(const struct attempt *a, const struct cluster_endpoint *ep)
@@ -94,7 +108,7 @@ static int find_owner(struct attempt *a, const struct cluster_endpoint *ep, cons
 	int r;
 
 	*ret_taken = false;
-	if (!id || strlen(id) != 64 || streq(id, ep->id))
+	if (!id || !id_is_valid(id) || streq(id, ep->id))
 		return 0;
 	cluster_key_make(key, CLUSTER_ENDPOINT, ep->network_id, id);
 	r = attempt_look(a, OWNER_OP, key, &owner, err);
@@ -106,7 +120,7 @@ static int find_owner(struct attempt *a, const struct cluster_endpoint *ep, cons
 	}
 	host = claim_text(owner.value, "Host");
 	*ret_taken = true;
-	if (p->kind == CLUSTER_NAME && strlen(host) == 64)
+	if (p->kind == CLUSTER_NAME && id_is_valid(host))
 		r = attempt_has(a, CLUSTER_ALIVE, NULL, host, ret_taken, err);
 	if (r == 0 && !*ret_taken)
 		claim_check(checks, cluster_key_make(key, CLUSTER_ALIVE, NULL, host), 0);
@@ -144,13 +158,16 @@ static int check_network(struct attempt *a, const struct cluster_endpoint *ep, s
 {
 	char key[KV_KEY_MAX + 1];
 	_found_ struct found net = { 0 };
-	bool goes_on;
+	bool good, goes_on = false;
+	const char *remover;
 	int r = attempt_look(a, 0, cluster_key_make(key, CLUSTER_NETWORK, NULL, ep->network_id),
 			     &net, err);
 
 	if (r < 0)
 		return r;
-	if (json_is_object(net.value) && !claim_text(net.value, "Removing")[0]) {
+	good = network_is_good(net.value);
+	remover = claim_text(net.value, "Removing");
+	if (good && !remover[0]) {
 		claim_check(t, key, net.version);
 		return 0;
 	}
@@ -158,18 +175,18 @@ static int check_network(struct attempt *a, const struct cluster_endpoint *ep, s
 		attempt_suspect_all(a); /* nobody is refused by a guess */
 		return KV_CONFLICT;
 	}
-	if (net.value) {
-		r = attempt_has(a, CLUSTER_ALIVE, NULL, claim_text(net.value, "Removing"), &goes_on,
-				err);
+	if (good) {
+		if (id_is_valid(remover))
+			r = attempt_has(a, CLUSTER_ALIVE, NULL, remover, &goes_on, err);
 		if (r == 0 && !goes_on)
 			r = network_unremove(a, ep->network_id, err);
 		if (r < 0 || !goes_on)
 			return r < 0 ? r : KV_CONFLICT;
 	}
 	*ret = CLASH_NETWORK;
-	return cnm_error_set(err, net.value ? CNM_E_CONFLICT : CNM_E_NOT_FOUND,
-			     net.value ? "network %.12s is being removed by another host"
-				       : "network %.12s is not in the cluster any more",
+	return cnm_error_set(err, good ? CNM_E_CONFLICT : CNM_E_NOT_FOUND,
+			     good ? "network %.12s is being removed by another host"
+				  : "network %.12s is not in the cluster any more",
 			     ep->network_id);
 }
 
@@ -206,22 +223,20 @@ int endpoint_attempt(struct attempt *a, const struct cluster_endpoint *ep, enum 
 	char key[KV_KEY_MAX + 1];
 	struct part parts[3];
 	size_t n = parts_of(ep->name, &ep->ip4, &ep->ip6, parts);
-	bool there = false;
-	int r;
+	_found_ struct found there = { 0 };
+	int r = 0;
 
 	*ret = CLASH_NONE;
 	cluster_key_make(key, CLUSTER_ENDPOINT, ep->network_id, ep->id);
 	if (attempt_suspects(a, 2))
-		r = attempt_has(a, CLUSTER_ENDPOINT, ep->network_id, ep->id, &there, err);
-	else
-		r = 0;
-	if (r < 0 || there) /* a transaction that was carried out unheard */
+		r = attempt_look(a, 2, key, &there, err);
+	if (r < 0 || endpoint_is_good(there.value)) /* a transaction that was carried out unheard */
 		return r;
 	r = check_network(a, ep, &t, ret, err);
 	if (r == 0)
 		r = check_tombstone(a, ep, &t, ret, err);
 	if (r == 0)
-		claim_create(&t, key, body_of(a, ep));
+		claim_put(&t, key, body_of(a, ep), there.version);
 	for (size_t i = 0; i < n && r == 0; i++)
 		r = take_part(a, ep, &parts[i], &t, &checks, ret, err);
 	claim_move(&t, &checks);
@@ -247,7 +262,7 @@ static int drop_parts(struct attempt *a, const char *network_id, const char *id,
 		      const json_t *value, struct claim_txn *t, struct cnm_error *err)
 {
 	struct part parts[3];
-	size_t n = parts_of_value(value, parts);
+	size_t n = parts_of_value(network_id, value, parts);
 
 	for (size_t i = 0; i < n; i++) {
 		char key[KV_KEY_MAX + 1];
@@ -258,8 +273,12 @@ static int drop_parts(struct attempt *a, const char *network_id, const char *id,
 
 		if (r < 0)
 			return r;
-		if (claim_is(f.value, id))
+		if (claim_is(f.value, id)) {
 			claim_delete(t, key, f.version);
+		} else if (f.value && !attempt_suspects(a, ANY_OP)) {
+			attempt_suspect_all(a); /* an old copy would leave it behind */
+			return KV_CONFLICT;
+		}
 	}
 	return 0;
 }
@@ -292,14 +311,18 @@ static int justify(struct attempt *a, const char *id, const json_t *value, enum 
 
 	switch (why) {
 	case REMOVAL_LEAVE:
-		return streq(host, a->c->host) ? 0 : -ENOENT;
+		return streq(host, a->c->host) || !endpoint_is_good(value) ? 0 : -ENOENT;
 	case REMOVAL_EVICT:
 		return leave_tombstone(a, id, value, t, err);
 	case REMOVAL_EXPIRE:
+	case REMOVAL_FORGET:
+		if (!endpoint_is_good(value))
+			return -ENOENT;
 		r = attempt_has(a, CLUSTER_ALIVE, NULL, host, &alive, err);
-		if (r == 0 && !alive)
-			claim_check(t, cluster_key_make(key, CLUSTER_ALIVE, NULL, host), 0);
-		return r == 0 && alive ? -ENOENT : r;
+		if (r < 0 || alive)
+			return r < 0 ? r : -ENOENT;
+		claim_check(t, cluster_key_make(key, CLUSTER_ALIVE, NULL, host), 0);
+		return why == REMOVAL_FORGET ? leave_tombstone(a, id, value, t, err) : 0;
 	}
 	return -EINVAL;
 }
@@ -338,14 +361,19 @@ int cluster_evict(const struct cluster *c, const char *network_id, const char *i
 		  struct cnm_error *err)
 {
 	struct attempt a = attempt_begin(c);
+	bool by_us = false;
 	int r;
 
 	do
 		r = endpoint_remove(&a, network_id, id, REMOVAL_EVICT, err);
 	while (r == KV_CONFLICT);
-	return r == -ENOENT ? cnm_error_set(err, CNM_E_NOT_FOUND,
-					    "endpoint %.12s is not in the cluster any more", id)
-			    : r;
+	if (r != -ENOENT)
+		return r;
+	r = a.unheard ? attempt_has(&a, CLUSTER_TOMBSTONE, NULL, id, &by_us, err) : 0;
+	if (r < 0 || by_us)
+		return r;
+	return cnm_error_set(err, CNM_E_NOT_FOUND, "endpoint %.12s is not in the cluster any more",
+			     id);
 }
 
 int cluster_bury(const struct cluster *c, const char *id, struct cnm_error *err)
@@ -386,9 +414,11 @@ static int change_name(struct attempt *a, const struct cluster_endpoint *ep, con
 		r = attempt_look(a, ANY_OP,
 				 cluster_key_make(key, CLUSTER_NAME, ep->network_id, now.id),
 				 &there, err);
-	if (r == 0 && now.id[0] && !claim_is(there.value, ep->id))
+	if (r == 0 && now.id[0] && claim_is(there.value, ep->id))
+		claim_check(checks, key, there.version);
+	else if (r == 0 && now.id[0])
 		r = take_part(a, ep, &now, t, checks, ret, err);
-	if (r < 0 || streq(now.id, old))
+	if (r != 0 || streq(now.id, old))
 		return r;
 	json_put(only, "Name", json_string(old));
 	return drop_parts(a, ep->network_id, ep->id, only, t, err);

@@ -53,12 +53,9 @@ struct endpoints {
 	bool failed;
 };
 
-static bool note(void *arg, const struct cluster_key *key, const char *text)
+static bool note(struct endpoints *e, const struct cluster_key *key, const json_t *value)
 {
-	struct endpoints *e = arg;
-	_json_ json_t *o = json_loads(text, 0, NULL);
-
-	if (!streq(claim_text(o, "Host"), e->host))
+	if (!streq(claim_text(value, "Host"), e->host))
 		return true;
 	if (e->n == e->cap) {
 		size_t cap = e->cap ? 2 * e->cap : 64;
@@ -74,31 +71,56 @@ static bool note(void *arg, const struct cluster_key *key, const char *text)
 	return true;
 }
 
+static bool note_text(void *arg, const struct cluster_key *key, const char *text)
+{
+	_json_ json_t *value = json_loads(text, 0, NULL);
+
+	return note(arg, key, value);
+}
+
+/* By the store itself: nothing of it may be left. */
+static int ask_endpoints(const struct cluster *c, struct endpoints *e, struct cnm_error *err)
+{
+	struct kv_entries all = { 0 };
+	int r = kv_list(c->kv, CLUSTER_ROOT "endpoints", c->ms, &all, err);
+
+	for (size_t i = 0; i < all.n && r == 0; i++) {
+		_json_ json_t *value = json_loadb(all.v[i].value, all.v[i].len, 0, NULL);
+		struct cluster_key key;
+
+		if (cluster_key_parse(&key, all.v[i].key) && !note(e, &key, value))
+			break;
+	}
+	kv_entries_free(&all);
+	return r;
+}
+
 /* Each has the whole deadline: a host may have many. */
-static int remove_endpoints(const struct cluster *c, const char *host, enum removal why,
+static int remove_endpoints(const struct cluster *c, struct endpoints *e, enum removal why,
 			    struct cnm_error *err)
 {
-	struct endpoints e = { .host = host };
 	int r = 0;
 
-	cluster_copy_each(c->copy, CLUSTER_ENDPOINT, NULL, note, &e);
-	if (e.failed)
-		r = cnm_error_errno(err, ENOMEM, "list the endpoints of host %.12s", host);
-	for (size_t i = 0; i < e.n && r == 0; i++) {
+	if (e->failed)
+		r = cnm_error_errno(err, ENOMEM, "list the endpoints of host %.12s", e->host);
+	for (size_t i = 0; i < e->n && r == 0; i++) {
 		struct attempt a = attempt_begin(c);
 
 		do
-			r = endpoint_remove(&a, e.v[i].network, e.v[i].id, why, err);
+			r = endpoint_remove(&a, e->v[i].network, e->v[i].id, why, err);
 		while (r == KV_CONFLICT);
 		r = r == -ENOENT ? 0 : r;
 	}
-	free(e.v);
+	free(e->v);
 	return r;
 }
 
 int cluster_expire_host(const struct cluster *c, const char *host, struct cnm_error *err)
 {
-	return remove_endpoints(c, host, REMOVAL_EXPIRE, err);
+	struct endpoints e = { .host = host };
+
+	cluster_copy_each(c->copy, CLUSTER_ENDPOINT, NULL, note_text, &e);
+	return remove_endpoints(c, &e, REMOVAL_EXPIRE, err);
 }
 
 /* ---- removing */
@@ -127,11 +149,14 @@ static int forget_host(struct attempt *a, const char *host, struct cnm_error *er
 int cluster_remove_host(const struct cluster *c, const char *host, struct cnm_error *err)
 {
 	struct attempt a = attempt_begin(c);
+	struct endpoints e = { .host = host };
 	bool alive;
 	int r = attempt_has(&a, CLUSTER_ALIVE, NULL, host, &alive, err);
 
 	if (r == 0 && !alive)
-		r = remove_endpoints(c, host, REMOVAL_EVICT, err);
+		r = ask_endpoints(c, &e, err);
+	if (r == 0)
+		r = remove_endpoints(c, &e, REMOVAL_FORGET, err);
 	if (r < 0)
 		return r;
 	a = attempt_begin(c);

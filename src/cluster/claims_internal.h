@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
  * How the protocol's functions are made: an attempt is a transaction built from what was looked at;
- * if it meets a conflict, the next looks at the store itself, until the deadline.
+ * if it meets a conflict, or nobody says what became of it, the next looks at the store itself,
+ * until the deadline.
  */
 #ifndef CLUSTER_CLAIMS_INTERNAL_H
 #define CLUSTER_CLAIMS_INTERNAL_H
@@ -39,6 +40,7 @@ struct attempt {
 	const struct cluster *c;
 	uint64_t until;    /* monotonic ns */
 	uint64_t suspects; /* a bit each operation that met a conflict: do not trust the copy */
+	bool unheard;      /* a transaction may have been carried out */
 };
 struct attempt attempt_begin(const struct cluster *c);
 /* 0, KV_CONFLICT (look closer and try again) or an error. */
@@ -76,22 +78,35 @@ const char *claim_hex(const struct cnm_ip *ip, char buf[static 33]);
 
 /* ---- claims_table.c: names, ids and pools of all networks */
 
+#define VXLAN_ID_END (1u << 24)
+
 /*
- * Adds a network to the table; n->vxlan_id is chosen if it is 0. On a clash ret_owner is the id of
- * the other network and err says all.
+ * A table of one's own to change; what is no claim of any network is left out of it. NULL: no
+ * memory.
+ */
+json_t *claims_table(const json_t *value);
+/*
+ * Adds a network to the table; n->vxlan_id is chosen if it is 0. On a clash n->other_id is set and
+ * err says all.
  */
 int claims_add(json_t *table, struct cluster_network *n, enum cluster_clash *ret,
-	       char ret_owner[static 65], struct cnm_error *err);
+	       struct cnm_error *err);
+/* This one, and nothing else under its id. */
+bool claims_hold(const json_t *table, const struct cluster_network *n);
 bool claims_has(const json_t *table, const char *id);
 void claims_remove(json_t *table, const char *id);
 
 /* ---- claims_network.c, claims_endpoint.c: one step of each, for settling too */
 
+/* Is it what network_attempt() writes? Whatever else is under a network's key is no network. */
+bool network_is_good(const json_t *value);
 /* Makes it, or what of it is missing: claims, network. KV_CONFLICT: again. */
 int network_attempt(struct attempt *a, struct cluster_network *n, enum cluster_clash *ret,
 		    struct cnm_error *err);
 /* A removal that is begun is none any more. KV_CONFLICT: again. */
 int network_unremove(struct attempt *a, const char *id, struct cnm_error *err);
+/* Has a host written it? Whatever else is under an endpoint's key says nothing. */
+bool endpoint_is_good(const json_t *value);
 /* Puts it into the store. KV_CONFLICT: again. */
 int endpoint_attempt(struct attempt *a, const struct cluster_endpoint *ep, enum cluster_clash *ret,
 		     struct cnm_error *err);
@@ -100,9 +115,10 @@ int endpoint_change(struct attempt *a, const struct cluster_endpoint *ep, enum c
 		    struct cnm_error *err);
 /* Takes one out of the store: for what reason? */
 enum removal {
-	REMOVAL_LEAVE, /* it is ours, and gone */
-	REMOVAL_EVICT, /* somebody says so: with a tombstone for its host */
-	REMOVAL_EXPIRE /* its host is not alive, nor may it be by the time of the transaction */
+	REMOVAL_LEAVE,  /* it is ours, and gone */
+	REMOVAL_EVICT,  /* somebody says so: with a tombstone for its host */
+	REMOVAL_EXPIRE, /* its host is not alive, nor may it be by the time of the transaction */
+	REMOVAL_FORGET  /* both: its host is removed */
 };
 int endpoint_remove(struct attempt *a, const char *network_id, const char *id, enum removal why,
 		    struct cnm_error *err);

@@ -11,12 +11,6 @@
 #include "base/str.h"
 #include "cluster/claims_internal.h"
 
-/* A table of our own to change. */
-static json_t *table_of(const struct found *claims)
-{
-	return json_is_object(claims->value) ? json_deep_copy(claims->value) : json_object();
-}
-
 /* ---- making */
 
 /* A claim of a network that is not there is nobody's: it goes with this transaction. */
@@ -35,40 +29,59 @@ static int drop_orphan(struct attempt *a, struct claim_txn *t, json_t *table, co
 	return r;
 }
 
-static int claim(struct attempt *a, struct claim_txn *t, struct cluster_network *n,
+/* Nobody is refused by a guess, nor by a claim that is nobody's. */
+static int add_claim(struct attempt *a, struct claim_txn *t, json_t *table,
+		     struct cluster_network *n, enum cluster_clash *ret, struct cnm_error *err)
+{
+	for (;;) {
+		enum cluster_clash clash = CLASH_NONE;
+		struct cnm_error why = { 0 };
+		bool orphan = false;
+		int r = claims_add(table, n, &clash, &why), asked = 0;
+
+		if (r == 0)
+			return 0;
+		if (clash != CLASH_NONE && !attempt_suspects(a, ANY_OP)) {
+			attempt_suspect_all(a);
+			return KV_CONFLICT;
+		}
+		if (clash != CLASH_NONE && !t->failed)
+			asked = drop_orphan(a, t, table, n->other_id, &orphan, err);
+		if (asked < 0)
+			return asked;
+		if (orphan)
+			continue;
+		*ret = clash;
+		if (err)
+			*err = why;
+		return r;
+	}
+}
+
+/* What it claims is in the table already: then, to make it, the table must stay as it is. */
+static int claim(struct attempt *a, struct claim_txn *t, struct cluster_network *n, bool there,
 		 enum cluster_clash *ret, struct cnm_error *err)
 {
-	char key[KV_KEY_MAX + 1], owner[65];
+	char key[KV_KEY_MAX + 1];
 	_found_ struct found claims = { 0 };
 	_json_ json_t *table = NULL;
-	struct cnm_error why = { 0 };
-	bool orphan = true;
 	int r = attempt_look(a, ANY_OP, cluster_key_make(key, CLUSTER_CLAIMS, NULL, NULL), &claims,
 			     err);
 
 	if (r < 0)
 		return r;
-	table = table_of(&claims);
-	if (claims_has(table, n->id))
+	table = claims_table(claims.value);
+	if (!table)
+		return cnm_error_errno(err, ENOMEM, "claim network %s", n->name);
+	if (claims_hold(table, n)) {
+		if (!there)
+			claim_check(t, key, claims.version);
 		return 0;
-	while (orphan) {
-		*ret = CLASH_NONE;
-		r = claims_add(table, n, ret, owner, &why);
-		if (r == 0)
-			break;
-		if (*ret != CLASH_NONE && !attempt_suspects(a, ANY_OP)) {
-			attempt_suspect_all(a); /* nobody is refused by a guess */
-			return KV_CONFLICT;
-		}
-		if (*ret == CLASH_NONE || t->failed ||
-		    drop_orphan(a, t, table, owner, &orphan, &why) < 0 || !orphan) {
-			if (err)
-				*err = why;
-			return -why.err;
-		}
 	}
-	claim_put(t, key, json_incref(table), claims.version);
-	return 0;
+	r = add_claim(a, t, table, n, ret, err);
+	if (r == 0)
+		claim_put(t, key, json_incref(table), claims.version);
+	return r;
 }
 
 static json_t *body_of(const struct attempt *a, const struct cluster_network *n)
@@ -90,6 +103,17 @@ static int find_network(struct attempt *a, const char *key, struct found *ret,
 	return 0;
 }
 
+static json_int_t vxlan_of(const json_t *value)
+{
+	return json_integer_value(json_object_get(value, "VxlanId"));
+}
+
+bool network_is_good(const json_t *value)
+{
+	return claim_text(value, "Name")[0] && vxlan_of(value) > 0 &&
+	       vxlan_of(value) < VXLAN_ID_END;
+}
+
 int network_attempt(struct attempt *a, struct cluster_network *n, enum cluster_clash *ret,
 		    struct cnm_error *err)
 {
@@ -97,18 +121,21 @@ int network_attempt(struct attempt *a, struct cluster_network *n, enum cluster_c
 	_found_ struct found there = { 0 };
 	_txn_ struct claim_txn t = { 0 };
 	uint32_t asked = n->vxlan_id;
+	bool good;
 	int r = find_network(a, cluster_key_make(key, CLUSTER_NETWORK, NULL, n->id), &there, err);
 
-	if (r == 0 && there.value)
-		n->vxlan_id = (uint32_t)json_integer_value(json_object_get(there.value, "VxlanId"));
-	if (r == 0)
-		r = claim(a, &t, n, ret, err);
-	if (r == 0 && there.value && !t.n)
+	if (r < 0)
+		return r;
+	good = network_is_good(there.value);
+	if (good)
+		n->vxlan_id = (uint32_t)vxlan_of(there.value);
+	r = claim(a, &t, n, good, ret, err);
+	if (r == 0 && good && !t.n)
 		return 0;
-	if (r == 0 && there.value)
+	if (r == 0 && good)
 		claim_check(&t, key, there.version);
 	else if (r == 0)
-		claim_create(&t, key, body_of(a, n));
+		claim_put(&t, key, body_of(a, n), there.version);
 	if (r == 0)
 		r = attempt_commit(a, &t, err);
 	if (r != 0)
@@ -177,9 +204,10 @@ static int list_endpoints(struct attempt *a, const char *id, char **ret, struct 
 		return r;
 	for (size_t i = 0; i < e.n && i < 5; i++) {
 		_json_ json_t *o = json_loadb(e.v[i].value, e.v[i].len, 0, NULL);
+		const char *name = claim_text(o, "Name");
 
-		strbuf_addf(&text, "%s%.128s on host %.12s", i ? ", " : "", claim_text(o, "Name"),
-			    claim_text(o, "Host"));
+		strbuf_addf(&text, "%s%.128s on host %.12s", i ? ", " : "",
+			    name[0] ? name : e.v[i].key, claim_text(o, "Host"));
 	}
 	if (e.n > 5)
 		strbuf_addf(&text, " and %zu more", e.n - 5);
@@ -216,10 +244,14 @@ static int take_out(struct attempt *a, const char *key, const char *id, const st
 	if (r < 0)
 		return r;
 	claim_delete(&t, key, net->version);
-	table = table_of(&claims);
+	table = claims_table(claims.value);
+	if (!table)
+		return cnm_error_errno(err, ENOMEM, "remove network %.12s", id);
 	if (claims_has(table, id)) {
 		claims_remove(table, id);
 		claim_set(&t, claims_key, json_incref(table), claims.version);
+	} else {
+		claim_check(&t, claims_key, claims.version);
 	}
 	return attempt_commit(a, &t, err);
 }

@@ -2,11 +2,12 @@
 /*
  * What this host has and what the store says are brought together. What is in the store stands;
  * what is missing there is put back as if it were new, so that whoever has what it needs by now
- * keeps it.
+ * keeps it. But a network that nobody is on gives way.
  */
 #include <errno.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/str.h"
 #include "cluster/claims_internal.h"
 
@@ -62,6 +63,15 @@ static bool is_in_copy(const struct cluster *c, enum cluster_kind kind, const ch
 	return cluster_copy_version(c->copy, cluster_key_make(key, kind, network, id));
 }
 
+static bool is_network_in_copy(const struct cluster *c, const char *id)
+{
+	char key[KV_KEY_MAX + 1];
+	_json_ json_t *value =
+		cluster_copy_get(c->copy, cluster_key_make(key, CLUSTER_NETWORK, NULL, id), NULL);
+
+	return network_is_good(value);
+}
+
 static bool is_claimed(const struct cluster *c, const char *id)
 {
 	char key[KV_KEY_MAX + 1];
@@ -71,6 +81,19 @@ static bool is_claimed(const struct cluster *c, const char *id)
 	return claims_has(table, id);
 }
 
+/* What nobody is on gives way to what somebody is on: an old backup may have brought it back. */
+static bool gives_way(const struct cluster *c, const struct cluster_network *n,
+		      enum cluster_clash clash, struct cnm_error *why)
+{
+	if (clash == CLASH_NONE || cluster_remove_network(c, n->other_id, NULL) < 0)
+		return false;
+	log_warn("network %s (%.12s) is put back into the cluster's store, and %.12s removed, on "
+		 "which nobody was: %s",
+		 n->name, n->id, n->other_id, why->text);
+	*why = (struct cnm_error){ 0 };
+	return true;
+}
+
 static int settle_network(const struct cluster *c, struct cluster_own_network *n,
 			  struct cnm_error *err)
 {
@@ -78,11 +101,11 @@ static int settle_network(const struct cluster *c, struct cluster_own_network *n
 	struct cnm_error why = { 0 };
 	int r = 0;
 
-	if (!is_in_copy(c, CLUSTER_NETWORK, NULL, n->network.id) || !is_claimed(c, n->network.id)) {
+	if (!is_network_in_copy(c, n->network.id) || !is_claimed(c, n->network.id)) {
 		do {
 			n->clash = CLASH_NONE;
 			r = network_attempt(&a, &n->network, &n->clash, &why);
-		} while (r == KV_CONFLICT);
+		} while (r == KV_CONFLICT || (r < 0 && gives_way(c, &n->network, n->clash, &why)));
 	}
 	if (r < 0 && n->clash == CLASH_NONE) {
 		if (err)
@@ -124,7 +147,7 @@ static int endpoint_step(struct attempt *a, struct cluster_own_endpoint *e, stru
 		a->c->copy, cluster_key_make(key, CLUSTER_ENDPOINT, ep->network_id, ep->id), NULL);
 
 	e->clash = CLASH_NONE;
-	if (!there || is_in_copy(a->c, CLUSTER_TOMBSTONE, NULL, ep->id))
+	if (!endpoint_is_good(there) || is_in_copy(a->c, CLUSTER_TOMBSTONE, NULL, ep->id))
 		return endpoint_attempt(a, ep, &e->clash, err);
 	return has_name(a->c, ep, there) ? 0 : endpoint_change(a, ep, &e->clash, err);
 }
@@ -148,7 +171,9 @@ static int settle_endpoint(const struct cluster *c, struct cluster_own_endpoint 
 	do
 		r = endpoint_step(&a, e, &why);
 	while (r == KV_CONFLICT);
-	if (r < 0 && e->clash == CLASH_NONE) {
+	/* Its network was there, so that it goes is news: with the next settling it comes back. */
+	if (r < 0 && (e->clash == CLASH_NONE || (n && e->clash == CLASH_NETWORK))) {
+		e->clash = CLASH_NONE;
 		if (err)
 			*err = why;
 		return r;
@@ -157,15 +182,27 @@ static int settle_endpoint(const struct cluster *c, struct cluster_own_endpoint 
 	return 0;
 }
 
+/* What fails by itself does not keep the rest; a store that does not answer does. */
 int cluster_settle(const struct cluster *c, struct cluster_own_network *networks, size_t n_networks,
 		   struct cluster_own_endpoint *endpoints, size_t n_endpoints,
 		   struct cnm_error *err)
 {
-	int r = unremove_all(c, err);
+	struct cnm_error first = { 0 };
+	int result = unremove_all(c, &first);
 
-	for (size_t i = 0; i < n_endpoints && r == 0; i++)
-		r = settle_endpoint(
-			c, &endpoints[i],
-			find_network(networks, n_networks, endpoints[i].endpoint.network_id), err);
-	return r;
+	for (size_t i = 0; i < n_endpoints && first.class != CNM_E_UNAVAILABLE; i++) {
+		struct cluster_own_endpoint *e = &endpoints[i];
+		struct cluster_own_network *n =
+			find_network(networks, n_networks, e->endpoint.network_id);
+		struct cnm_error why = { 0 };
+		int r = settle_endpoint(c, e, n, &why);
+
+		if (r < 0 && (result == 0 || why.class == CNM_E_UNAVAILABLE)) {
+			result = r;
+			first = why;
+		}
+	}
+	if (result < 0 && err)
+		*err = first;
+	return result;
 }

@@ -7,11 +7,28 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/id.h"
 #include "base/str.h"
 #include "cluster/claims_internal.h"
 
 #define FIRST_ID 4096u
-#define END_ID   (1u << 24)
+#define END_ID   VXLAN_ID_END
+
+json_t *claims_table(const json_t *value)
+{
+	json_t *table = json_object(), *claim;
+	const char *nid;
+
+	json_object_foreach ((json_t *)value, nid, claim) {
+		if (!id_is_valid(nid) || !json_is_object(claim))
+			continue;
+		if (json_put(table, nid, json_deep_copy(claim)) < 0) {
+			json_decref(table);
+			return NULL;
+		}
+	}
+	return table;
+}
 
 bool claims_has(const json_t *table, const char *id)
 {
@@ -115,8 +132,15 @@ static json_t *claim_of(const struct cluster_network *n)
 	return o;
 }
 
+bool claims_hold(const json_t *table, const struct cluster_network *n)
+{
+	_json_ json_t *claim = claim_of(n);
+
+	return json_equal(claim, json_object_get(table, n->id));
+}
+
 int claims_add(json_t *table, struct cluster_network *n, enum cluster_clash *ret,
-	       char ret_owner[static 65], struct cnm_error *err)
+	       struct cnm_error *err)
 {
 	const char *nid;
 	json_t *claim;
@@ -125,7 +149,7 @@ int claims_add(json_t *table, struct cluster_network *n, enum cluster_clash *ret
 	json_object_foreach (table, nid, claim) {
 		r = streq(nid, n->id) ? 0 : compare(claim, n, ret, err);
 		if (r < 0) {
-			str_copy(ret_owner, 65, nid);
+			str_copy(n->other_id, sizeof(n->other_id), nid);
 			return r;
 		}
 	}

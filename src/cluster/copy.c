@@ -18,6 +18,8 @@
 
 /* ---- keys */
 
+#define NAME_CHARS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-"
+
 static const struct {
 	const char *folder;
 	bool in_network, has_id;
@@ -44,7 +46,7 @@ static bool is_last_segment(enum cluster_kind kind, const char *s)
 	if (kind == CLUSTER_ADDRESS)
 		return is_hex(s, 8) || is_hex(s, 32);
 	if (kind == CLUSTER_NAME)
-		return n > 0 && n <= 128 && !strchr(s, '/');
+		return n > 0 && n <= 128 && strspn(s, NAME_CHARS) == n && s[0] != '.';
 	return is_hex(s, 64);
 }
 

@@ -14,6 +14,7 @@
 #ifndef CLUSTER_KV_H
 #define CLUSTER_KV_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -91,9 +92,7 @@ void kv_close(struct kv *kv);
 
 /*
  * The errors of the calls below, besides -ENOMEM and, for what breaks the rules above, -EINVAL:
- * class unavailable, and the text says which servers were asked and what each said. A write that
- * failed so may have been carried out all the same, now or later (until the deadline and the
- * store's own time-out are over): who must know reads it back.
+ * class unavailable, and the text says which servers were asked and what each said.
  *
  * Reads see every write that was answered before they began, by whomever. ms: the deadline.
  */
@@ -124,9 +123,12 @@ struct kv_op {
  * All operations or none. KV_CONFLICT: none was carried out since one of them did not find what it
  * must (ret_which says the first such one, where the store tells; else n). When servers are asked
  * one after another, a transaction that was carried out already is never reported as a conflict
- * with itself: what cannot be told is an error.
+ * with itself: what cannot be told is KV_UNKNOWN, an error as well. It may have been carried out,
+ * or be so yet, until the store's own time-out is over: who must know reads it back. With several
+ * servers that is said when half of the deadline is left, for the others to be asked.
  */
 #define KV_CONFLICT 1
+#define KV_UNKNOWN  (-EINPROGRESS)
 int kv_txn(struct kv *kv, const struct kv_op *ops, size_t n, unsigned ms, size_t *ret_which,
 	   struct cnm_error *err);
 

@@ -2,8 +2,9 @@
 /*
  * Calls to a store over HTTP, its opening and its closing.
  *
- * A read has a share of the time left for each server that was not asked yet. A write may take all
- * of it once it is connected: it cannot be repeated elsewhere.
+ * A read has a share of the time left for each server that was not asked yet. A write is not
+ * repeated elsewhere: once it is connected it may take all of the time, or half of it where there
+ * are others, of whom its caller may learn what became of it.
  */
 #include "cluster/kv_http.h"
 
@@ -97,6 +98,11 @@ static void note(struct call *c, size_t server, const char *text)
 		    text);
 }
 
+static unsigned write_ms(const struct call *c)
+{
+	return ms_left(c->until) / (c->h->kv->n_servers > 1 ? 2 : 1);
+}
+
 /* One server, which has share_ms for a connection, or for all if it is a read. */
 static int ask_server(struct call *c, size_t server, unsigned share_ms, struct http_answer *ret,
 		      struct cnm_error *err)
@@ -111,7 +117,7 @@ static int ask_server(struct call *c, size_t server, unsigned share_ms, struct h
 		.keep = q->keep,
 		.max = KV_HTTP_ANSWER_MAX,
 		.connect_ms = share_ms,
-		.ms = q->write ? ms_left(c->until) : share_ms,
+		.ms = q->write ? write_ms(c) : share_ms,
 	};
 
 	if (kv_http_url(c->h, server, q->path, &url) < 0)
@@ -174,11 +180,13 @@ static int fail(struct call *c, const char *what, int r, struct cnm_error *err)
 		cnm_error_prefix(err, "%s", what);
 		return r;
 	}
-	if (c->unknown)
-		return cnm_error_set(err, CNM_E_UNAVAILABLE,
-				     "%s: the store did not say what became of it, and may have "
-				     "done it, or do it yet (%s)",
-				     what, said);
+	if (c->unknown) {
+		cnm_error_set(err, CNM_E_UNAVAILABLE,
+			      "%s: the store did not say what became of it, and may have done it, "
+			      "or do it yet (%s)",
+			      what, said);
+		return KV_UNKNOWN;
+	}
 	return cnm_error_set(err, CNM_E_UNAVAILABLE,
 			     "%s: the store cannot be asked (%s): check that its servers run, and "
 			     "that they can be reached from this host",

@@ -11,9 +11,11 @@
  *
  * A transaction that was sent and never answered is not sent again: it may have been carried out.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "cluster/zookeeper_session.h"
 
 struct txn {
@@ -221,6 +223,20 @@ static int why_refused(struct txn *t, const struct zk_batch *b, int rc)
 	}
 }
 
+/* It was sent, and no answer came. */
+static int unheard(struct txn *t, int r, int rc)
+{
+	r = txn_failed(t, r, rc);
+	return r == -ENOMEM || r == -ECANCELED ? r : KV_UNKNOWN;
+}
+
+static uint64_t half_way(const struct txn *t)
+{
+	uint64_t now = clock_mono_ns();
+
+	return t->zk->kv->n_servers > 1 && now < t->until ? now + (t->until - now) / 2 : t->until;
+}
+
 static int txn_once(struct txn *t)
 {
 	_batch_ struct zk_batch *b = NULL;
@@ -237,13 +253,13 @@ static int txn_once(struct txn *t)
 	add_ops(t);
 	zk_ask_multi(b, 0, t->zops, t->n_zops);
 	zk_count(t->zk, 1);
-	r = zk_wait(b, t->until);
+	r = zk_wait(b, half_way(t));
 	rc = b->calls[0].rc;
-	if (r || rc == ZOK)
-		return r ? txn_failed(t, r, ZOK) : 0;
+	if (r || zk_was_lost(rc))
+		return unheard(t, r, rc);
 	if (zk_was_refused(rc))
 		return ZK_AGAIN;
-	return zk_was_lost(rc) ? txn_failed(t, 0, rc) : why_refused(t, b, rc);
+	return rc == ZOK ? 0 : why_refused(t, b, rc);
 }
 
 static int txn_run(struct txn *t)

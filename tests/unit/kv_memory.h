@@ -21,11 +21,11 @@
 enum memory_fate {
 	MEMORY_DONE,
 	MEMORY_REFUSED, /* not carried out, and that is what the caller hears: an error */
-	MEMORY_UNHEARD  /* carried out, and the caller hears an error */
+	MEMORY_UNHEARD /* carried out, and the caller hears an error: KV_UNKNOWN of a transaction */
 };
 
-#define MEMORY_KEYS 256
-#define MEMORY_LOG  4096
+#define MEMORY_KEYS 64
+#define MEMORY_LOG  1024
 
 struct memory_store {
 	struct kv_entry v[MEMORY_KEYS]; /* key NULL: free */
@@ -109,6 +109,24 @@ static inline void memory_wipe(struct memory_store *s)
 		}
 }
 
+/* The store is as it was when only the first n changes had been made; its versions go on. */
+static inline void memory_go_back(struct memory_store *s, size_t n)
+{
+	size_t end = s->n_log;
+
+	for (size_t i = 0; i < end; i++) {
+		const struct kv_entry *last = NULL;
+
+		for (size_t j = 0; j < n; j++)
+			if (streq(s->log[j].key, s->log[i].key))
+				last = &s->log[j];
+		if (last && last->value)
+			memory_put(s, last->key, last->value, last->len);
+		else if (memory_find(s, s->log[i].key))
+			memory_put(s, s->log[i].key, NULL, 0);
+	}
+}
+
 static void memory_free(struct memory_store *s)
 {
 	for (size_t i = 0; i < MEMORY_KEYS; i++)
@@ -128,6 +146,12 @@ static struct memory_client *memory_of(struct kv *kv)
 static int memory_error(struct cnm_error *err)
 {
 	return cnm_error_set(err, CNM_E_UNAVAILABLE, "the store in memory does not answer");
+}
+
+static int memory_unheard(struct cnm_error *err)
+{
+	memory_error(err);
+	return KV_UNKNOWN;
 }
 
 static enum memory_fate memory_step(struct memory_client *c)
@@ -189,13 +213,13 @@ static int memory_txn(struct kv *kv, const struct kv_op *ops, size_t n, unsigned
 	for (size_t i = 0; i < n; i++)
 		if (!memory_holds(c->store, &ops[i])) {
 			*ret_which = i;
-			return fate == MEMORY_UNHEARD ? memory_error(err) : KV_CONFLICT;
+			return fate == MEMORY_UNHEARD ? memory_unheard(err) : KV_CONFLICT;
 		}
 	for (size_t i = 0; i < n; i++)
 		if (ops[i].kind != KV_CHECK)
 			memory_put(c->store, ops[i].key,
 				   ops[i].kind == KV_DELETE ? NULL : ops[i].value, ops[i].len);
-	return fate == MEMORY_UNHEARD ? memory_error(err) : 0;
+	return fate == MEMORY_UNHEARD ? memory_unheard(err) : 0;
 }
 
 static int memory_keep(struct kv *kv, const char *key, const void *value, size_t len)
@@ -221,6 +245,31 @@ static void memory_close(struct memory_client *c)
 {
 	cluster_copy_free(c->copy);
 	pthread_mutex_destroy(&c->kv.lock);
+}
+
+/* What has changed since the last time, entry by entry, as far as n. */
+static inline void memory_hear_some(struct memory_client *c, size_t n)
+{
+	size_t left = c->store->n_log - c->heard;
+
+	n = n < left ? n : left;
+	if (cluster_copy_changed(c->copy, c->store->log + c->heard, n) < 0)
+		abort();
+	c->heard += n;
+}
+
+/* The watch begins anew. */
+static inline void memory_hear_all(struct memory_client *c)
+{
+	struct kv_entry all[MEMORY_KEYS];
+	size_t n = 0;
+
+	for (size_t i = 0; i < MEMORY_KEYS; i++)
+		if (c->store->v[i].key)
+			all[n++] = c->store->v[i];
+	if (cluster_copy_all(c->copy, all, n) < 0)
+		abort();
+	c->heard = c->store->n_log;
 }
 
 /* What has changed since the last time. */

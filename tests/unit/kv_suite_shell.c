@@ -152,7 +152,7 @@ static void do_same(struct shell *s, char **arg)
 {
 	struct kv_entries e = { 0 };
 	struct cnm_error err = { 0 };
-	int r = kv_list(s->kv, "", MS, &e, &err);
+	int r = kv_list(s->kv, "", 1000 * (unsigned)atoi(arg[0]), &e, &err);
 
 	if (r != 0) {
 		said(r, &err);
