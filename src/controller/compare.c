@@ -129,7 +129,7 @@ static int want_network(const struct cnm_engine *e, const struct network *n, str
 /*
  * The part of a difference that is this place's to mend: of the host and of a network what is
  * there, without the near ends, which are compared with the far ones, unless nobody wants them; of
- * a sandbox all that is not on the host.
+ * a sandbox what is in it, and its near ends.
  */
 static bool concerns(const struct plan_op *op, const char *place, bool network)
 {
@@ -138,7 +138,7 @@ static bool concerns(const struct plan_op *op, const char *place, bool network)
 
 	if (!place[0] || network)
 		return streq(i->sandbox, place) && (!near_end || !op->want);
-	return i->sandbox[0] || near_end;
+	return streq(i->sandbox, place) || near_end;
 }
 
 static int want_place(struct cnm_engine *e, const char *place, struct comparison *c,

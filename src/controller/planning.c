@@ -23,8 +23,8 @@ bool needs_forwarding(const struct cnm_engine *e, int family)
 
 	list_for_each (n, &e->model.networks, node)
 		if (n->state != OBJ_REMOVING && n->driver->addresses && !n->config_only &&
-		    !n->internal && network_pool(n, family))
-			return true;
+		    !network_is_global(n) && !n->internal && network_pool(n, family))
+			return true; /* what is between hosts passes none of this one's links */
 	return false;
 }
 
@@ -34,9 +34,9 @@ static void plan_forwarding(const struct cnm_engine *e, struct plan *p)
 	if (e->no_forwarding)
 		return;
 	if (e->forward4_ours && !e->forward_no_drop)
-		plan_add_elemf(p, "host", "foreign", AF_INET, "drop");
+		plan_add_elemf(p, NULL, "host", "foreign", AF_INET, "drop");
 	if (e->forward6_ours && !e->forward_no_drop)
-		plan_add_elemf(p, "host", "foreign", AF_INET6, "drop");
+		plan_add_elemf(p, NULL, "host", "foreign", AF_INET6, "drop");
 	if (needs_forwarding(e, AF_INET))
 		plan_add_sysctl(p, NULL, "host", "net/ipv4/ip_forward", "1");
 	if (needs_forwarding(e, AF_INET6))
@@ -48,7 +48,7 @@ static void plan_proxy(const struct cnm_engine *e, uint8_t proto, struct plan *p
 	uint16_t port = proxy_port(e->proxy, proto);
 
 	if (port)
-		plan_add_elemf(p, "host", "proxy", proto, port);
+		plan_add_elemf(p, NULL, "host", "proxy", proto, port);
 }
 
 void plan_host(const struct cnm_engine *e, struct plan *p)

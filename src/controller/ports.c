@@ -212,10 +212,10 @@ static void plan_nat(const struct sandbox *sb, const struct port *port, unsigned
 
 	if (n > 1 && port->host_first == port->first) {
 		if (any)
-			plan_add_elemf(p, sb->id, many[f][1], port->proto, port->first, port->last,
-				       to);
+			plan_add_elemf(p, NULL, sb->id, many[f][1], port->proto, port->first,
+				       port->last, to);
 		else
-			plan_add_elemf(p, sb->id, many[f][0], host, port->proto, port->first,
+			plan_add_elemf(p, NULL, sb->id, many[f][0], host, port->proto, port->first,
 				       port->last, to);
 		return;
 	}
@@ -223,9 +223,10 @@ static void plan_nat(const struct sandbox *sb, const struct port *port, unsigned
 		int from = port->host_first + (int)i, dest = port->first + (int)i;
 
 		if (any)
-			plan_add_elemf(p, sb->id, one[f][1], port->proto, from, to, dest);
+			plan_add_elemf(p, NULL, sb->id, one[f][1], port->proto, from, to, dest);
 		else
-			plan_add_elemf(p, sb->id, one[f][0], host, port->proto, from, to, dest);
+			plan_add_elemf(p, NULL, sb->id, one[f][0], host, port->proto, from, to,
+				       dest);
 	}
 }
 
@@ -238,13 +239,13 @@ static void plan_proxied(const struct sandbox *sb, const struct port *port,
 	if (port->proto != IPPROTO_TCP && port->proto != IPPROTO_UDP)
 		return;
 	if (host && first == last)
-		plan_add_elemf(p, sb->id, "proxied", host, port->proto, first);
+		plan_add_elemf(p, NULL, sb->id, "proxied", host, port->proto, first);
 	else if (host)
-		plan_add_elemf(p, sb->id, "proxiedrange", host, port->proto, first, last);
+		plan_add_elemf(p, NULL, sb->id, "proxiedrange", host, port->proto, first, last);
 	else if (first == last)
-		plan_add_elemf(p, sb->id, "proxiedany", port->proto, first);
+		plan_add_elemf(p, NULL, sb->id, "proxiedany", port->proto, first);
 	else
-		plan_add_elemf(p, sb->id, "proxiedrangeany", port->proto, first, last);
+		plan_add_elemf(p, NULL, sb->id, "proxiedrangeany", port->proto, first, last);
 }
 
 static void plan_open(const struct sandbox *sb, const struct port *port, unsigned f, struct plan *p)
@@ -253,9 +254,10 @@ static void plan_open(const struct sandbox *sb, const struct port *port, unsigne
 					       { "open6", "openrange6" } };
 
 	if (port->first == port->last)
-		plan_add_elemf(p, sb->id, sets[f][0], target(sb, f), port->proto, port->first);
+		plan_add_elemf(p, NULL, sb->id, sets[f][0], target(sb, f), port->proto,
+			       port->first);
 	else
-		plan_add_elemf(p, sb->id, sets[f][1], target(sb, f), port->proto, port->first,
+		plan_add_elemf(p, NULL, sb->id, sets[f][1], target(sb, f), port->proto, port->first,
 			       port->last);
 }
 

@@ -118,9 +118,9 @@ void traces_plan(const struct cnm_engine *e, struct plan *p)
 
 			if (is_planned_before(e, t, pair))
 				continue;
-			plan_add_elemf(p, "host", four ? "trace4" : "trace6", &pair->from,
+			plan_add_elemf(p, NULL, "host", four ? "trace4" : "trace6", &pair->from,
 				       &pair->to);
-			plan_add_elemf(p, "host", four ? "btrace4" : "btrace6", &pair->from,
+			plan_add_elemf(p, NULL, "host", four ? "btrace4" : "btrace6", &pair->from,
 				       &pair->to);
 		}
 }

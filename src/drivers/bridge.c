@@ -244,9 +244,9 @@ static void plan_nat(const struct network *n, int family, const char *masq, cons
 	if (!translates(n, family))
 		return;
 	if (ip_is_set(snat))
-		plan_add_elemf(p, n->id, snat_map, b->name, snat);
+		plan_add_elemf(p, NULL, n->id, snat_map, b->name, snat);
 	else
-		plan_add_elemf(p, n->id, masq, b->name);
+		plan_add_elemf(p, NULL, n->id, masq, b->name);
 }
 
 /* NFPROTO_IPV4 and _IPV6 have the values of AF_INET and AF_INET6. */
@@ -255,20 +255,20 @@ static void plan_rules(const struct network *n, struct plan *p)
 	const struct bridge *b = n->priv;
 	const int families[] = { AF_INET, AF_INET6 };
 
-	plan_add_elemf(p, n->id, "same", b->name, b->name, b->icc ? "accept" : "goto noicc");
+	plan_add_elemf(p, NULL, n->id, "same", b->name, b->name, b->icc ? "accept" : "goto noicc");
 	if (n->internal)
-		plan_add_elemf(p, n->id, "internal", b->name);
+		plan_add_elemf(p, NULL, n->id, "internal", b->name);
 	plan_nat(n, AF_INET, "masq4", "snat4", &b->snat4, p);
 	plan_nat(n, AF_INET6, "masq6", "snat6", &b->snat6, p);
 	for (unsigned i = 0; i < 2; i++) {
 		if (mode(n, families[i]) == GW_NAT_UNPROTECTED)
-			plan_add_elemf(p, n->id, "unprotected", b->name, families[i]);
+			plan_add_elemf(p, NULL, n->id, "unprotected", b->name, families[i]);
 		if (mode(n, families[i]) == GW_ROUTED)
-			plan_add_elemf(p, n->id, "routed", b->name, families[i]);
+			plan_add_elemf(p, NULL, n->id, "routed", b->name, families[i]);
 	}
 	for (unsigned i = 0; i < b->trusted.n; i++)
-		plan_add_elemf(p, n->id, "trusted", b->name, b->trusted.names[i]);
-	plan_add_elemf(p, n->id, "brs", b->name);
+		plan_add_elemf(p, NULL, n->id, "trusted", b->name, b->trusted.names[i]);
+	plan_add_elemf(p, NULL, n->id, "brs", b->name);
 }
 
 static void plan_bridge_sysctl(const struct network *n, const char *owner, const char *family,
@@ -331,34 +331,6 @@ static void bridge_network_plan(const struct network *n, const struct driver_env
 
 /* ---- what an endpoint may send, and to whom without ICC */
 
-static void plan_source(const struct endpoint *ep, const char *veth, const struct cnm_ip *ip,
-			struct plan *p)
-{
-	if (ip->family == AF_INET)
-		plan_add_elemf(p, ep->id, "src4", veth, &ep->mac, ip);
-	if (ip->family != AF_INET6)
-		return;
-	plan_add_elemf(p, ep->id, "src6", veth, &ep->mac, ip);
-	plan_add_elemf(p, ep->id, "nd6", veth, &ep->mac, ip);
-}
-
-static void plan_guard(const struct endpoint *ep, const char *veth, struct plan *p)
-{
-	const struct bridge *b = ep->network->priv;
-	bool on = b->antispoof.set ? b->antispoof.value : ep->sandbox->confined;
-	struct cnm_ip ll = segment_link_local_of(&ep->mac);
-
-	if (!on)
-		return;
-	plan_source(ep, veth, &ep->ip4, p);
-	plan_source(ep, veth, &ep->ip6, p);
-	if (ip_is_set(&ep->ip6))
-		plan_source(ep, veth, &ll, p);
-	for (unsigned i = 0; i < ep->n_link_local; i++)
-		plan_source(ep, veth, &ep->link_local[i], p);
-	plan_add_elemf(p, ep->id, "guarded", veth);
-}
-
 static void plan_pinhole(const struct endpoint *from, const struct endpoint *to, uint8_t proto,
 			 uint16_t first, uint16_t last, struct plan *p)
 {
@@ -368,7 +340,8 @@ static void plan_pinhole(const struct endpoint *from, const struct endpoint *to,
 
 	for (unsigned f = 0; f < 2; f++)
 		for (unsigned i = 0; i < 2 && ip_is_set(src[f]) && ip_is_set(dst[f]); i++)
-			plan_add_elemf(p, from->id, sets[f][i], src[f], dst[f], proto, first, last);
+			plan_add_elemf(p, NULL, from->id, sets[f][i], src[f], dst[f], proto, first,
+				       last);
 }
 
 static bool is_linked(const struct endpoint *from, const struct endpoint *to)
@@ -480,10 +453,11 @@ static void bridge_endpoint_plan(const struct endpoint *ep, const struct driver_
 	struct plan_item *i;
 
 	segment_veth_of(ep, veth);
-	plan_guard(ep, veth, p);
+	if (segment_is_guarded(ep, b->antispoof))
+		segment_plan_guard(ep, NULL, p);
 	if (!b->icc) {
 		plan_links(ep, p);
-		plan_add_elemf(p, ep->id, "noicc", veth);
+		plan_add_elemf(p, NULL, ep->id, "noicc", veth);
 	}
 	i = segment_plan_veth(ep, NULL, b->name, mtu_of(ep->network, env), p);
 	if (!i)

@@ -181,6 +181,10 @@ static void overlay_network_plan(const struct network *n, const struct driver_en
 
 	snprintf(pin, sizeof(pin), "ov-%.12s", n->id);
 	plan_add_netns(p, n->id, n->id, pin, "bare");
+	/* Where br_netfilter is loaded every frame would pass the IP stack's hooks. */
+	plan_add_sysctl(p, n->id, n->id, "net/bridge/bridge-nf-call-iptables", "0");
+	plan_add_sysctl(p, n->id, n->id, "net/bridge/bridge-nf-call-ip6tables", "0");
+	plan_add_sysctl(p, n->id, n->id, "net/bridge/bridge-nf-call-arptables", "0");
 	i = plan_link(n, PLAN_BRIDGE, BRIDGE, env, p);
 	if (i)
 		i->link.mac = segment_mac_of(n->id, 0);
@@ -249,13 +253,17 @@ static void plan_local(const struct endpoint *ep, const struct driver_env *env, 
 {
 	const struct overlay *o = ep->network->priv;
 	unsigned mtu = mtu_of(ep->network, env);
-	struct plan_item *i = segment_plan_veth(ep, ep->network->id, BRIDGE, mtu, p);
+	bool guarded = segment_is_guarded(ep, o->antispoof);
+	struct plan_item *i;
 
+	if (guarded)
+		segment_plan_guard(ep, ep->network->id, p);
+	i = segment_plan_veth(ep, ep->network->id, BRIDGE, mtu, p);
 	if (!i)
 		return;
 	i->link.closed = true;
 	i->link.isolated = !o->icc;
-	i->link.locked = o->antispoof.set ? o->antispoof.value : ep->sandbox->confined;
+	i->link.locked = guarded;
 	i = segment_plan_peer(ep, mtu, p);
 	if (!i)
 		return;

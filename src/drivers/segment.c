@@ -137,6 +137,37 @@ int segment_check_endpoint(const struct endpoint *ep, const char *what, struct c
 
 /* ---- plans */
 
+bool segment_is_guarded(const struct endpoint *ep, struct option_tristate antispoof)
+{
+	return antispoof.set ? antispoof.value : ep->sandbox->confined;
+}
+
+static void plan_source(const struct endpoint *ep, const char *place, const char *veth,
+			const struct cnm_ip *ip, struct plan *p)
+{
+	if (ip->family == AF_INET)
+		plan_add_elemf(p, place, ep->id, "src4", veth, &ep->mac, ip);
+	if (ip->family != AF_INET6)
+		return;
+	plan_add_elemf(p, place, ep->id, "src6", veth, &ep->mac, ip);
+	plan_add_elemf(p, place, ep->id, "nd6", veth, &ep->mac, ip);
+}
+
+void segment_plan_guard(const struct endpoint *ep, const char *place, struct plan *p)
+{
+	struct cnm_ip ll = segment_link_local_of(&ep->mac);
+	char veth[IFNAMSIZ];
+
+	segment_veth_of(ep, veth);
+	plan_source(ep, place, veth, &ep->ip4, p);
+	plan_source(ep, place, veth, &ep->ip6, p);
+	if (ip_is_set(&ep->ip6))
+		plan_source(ep, place, veth, &ll, p);
+	for (unsigned i = 0; i < ep->n_link_local; i++)
+		plan_source(ep, place, veth, &ep->link_local[i], p);
+	plan_add_elemf(p, place, ep->id, "guarded", veth);
+}
+
 struct plan_item *segment_plan_veth(const struct endpoint *ep, const char *place,
 				    const char *bridge, unsigned mtu, struct plan *p)
 {

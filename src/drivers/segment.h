@@ -7,6 +7,7 @@
 #define DRIVERS_SEGMENT_H
 
 #include "drivers/driver.h"
+#include "drivers/options.h"
 
 /* Locally administered unicast, from an id: the same object has the same address for ever. */
 struct cnm_mac segment_mac_of(const char *id, uint8_t salt);
@@ -28,6 +29,10 @@ int segment_check_endpoint(const struct endpoint *ep, const char *what, struct c
  */
 struct plan_item *segment_plan_veth(const struct endpoint *ep, const char *place,
 				    const char *bridge, unsigned mtu, struct plan *p);
+/* Is it held to its own addresses? By default who may not change them anyway. */
+bool segment_is_guarded(const struct endpoint *ep, struct option_tristate antispoof);
+/* That in the firewall of the place: before the veth is there. */
+void segment_plan_guard(const struct endpoint *ep, const char *place, struct plan *p);
 struct plan_item *segment_plan_peer(const struct endpoint *ep, unsigned mtu, struct plan *p);
 void segment_plan_addresses(const struct endpoint *ep, struct plan *p);
 /* Those that its options ask for. */

@@ -161,7 +161,7 @@ static struct nft_elem *elems_of(const struct plan *p, unsigned *ret_n)
 
 	*ret_n = 0;
 	for (size_t i = 0; e && i < p->n; i++)
-		if (p->items[i].kind == PLAN_ELEM)
+		if (p->items[i].kind == PLAN_ELEM && !p->items[i].sandbox[0])
 			e[(*ret_n)++] = p->items[i].elem;
 	return e;
 }

@@ -42,6 +42,7 @@ void handle_free(struct handle *h)
 	if (!h)
 		return;
 	nl_close(h->rtnl);
+	nft_close(h->nft);
 	close_fd(&h->ns);
 	close_fd(&h->udp);
 	close_fd(&h->tcp);
@@ -182,7 +183,7 @@ static void prefix_item(struct cnm_error *err, const struct plan_op *op)
 	strbuf_free(&b);
 }
 
-static int flush_links(struct run *r)
+int run_flush_links(struct run *r)
 {
 	struct cnm_error e = { 0 };
 	int first = 0;
@@ -213,32 +214,19 @@ out:
 	return first;
 }
 
-static int flush_elems(struct run *r)
-{
-	int rc;
-
-	if (!r->n_add && !r->n_del)
-		return 0;
-	rc = nft_change(r->a->nft, r->add, r->n_add, r->del, r->n_del, r->err);
-	if (rc < 0)
-		cnm_error_prefix(r->err, "firewall");
-	r->n_add = r->n_del = 0;
-	return rc;
-}
-
 int run_flush(struct run *r)
 {
-	int rc = flush_links(r);
+	int rc = run_flush_links(r);
 
-	return rc < 0 ? rc : flush_elems(r);
+	return rc < 0 ? rc : run_flush_elems(r);
 }
 
 int run_target(struct run *r, struct nl *nl)
 {
-	int rc = r->target && r->target != nl ? flush_links(r) : 0;
+	int rc = r->target && r->target != nl ? run_flush_links(r) : 0;
 
 	if (rc == 0)
-		rc = flush_elems(r);
+		rc = run_flush_elems(r);
 	r->target = nl;
 	return rc;
 }
@@ -252,23 +240,10 @@ int run_place(struct run *r, const char *sandbox)
 
 /* ---- kinds */
 
-static int apply_elem(struct run *r, size_t i)
-{
-	const struct plan_op *op = &r->d->ops[i];
-	int rc = flush_links(r);
-
-	if (rc < 0)
-		return rc;
-	if (op->have)
-		r->del[r->n_del++] = op->have->elem;
-	if (op->want)
-		r->add[r->n_add++] = op->want->elem;
-	return 0;
-}
-
 static int apply_sysctl(struct run *r, size_t i)
 {
 	const struct plan_op *op = &r->d->ops[i];
+	struct cnm_error why = { 0 };
 	struct handle *h = NULL;
 	int rc;
 
@@ -277,7 +252,11 @@ static int apply_sysctl(struct run *r, size_t i)
 	if (op->want->sandbox[0] && !(h = handle_open(r->a, op->want->sandbox, r->err)))
 		return -ENOENT;
 	rc = sysctl_write(h ? h->ns : SYSCTL_HOME, op->want->sysctl.path, op->want->sysctl.value,
-			  r->err);
+			  &why);
+	if (rc == -ENOENT && sysctl_may_lack(op->want->sysctl.path))
+		return 0;
+	if (rc < 0 && r->err)
+		*r->err = why;
 	return rc;
 }
 

@@ -19,6 +19,7 @@ struct handle {
 	char *name; /* of its pin */
 	int ns;     /* -1: not open */
 	struct nl *rtnl;
+	struct nft *nft;     /* NULL: not open; of a network's place only */
 	int udp, tcp;        /* DNS sockets, -1: none */
 	int nsid;            /* -1: not known */
 	int announcer;       /* see kernel/announce.h; -1: not open */
@@ -49,6 +50,12 @@ void handle_free(struct handle *h);
 /* The route socket of a place: "" the host. NULL with err. */
 struct nl *place_rtnl(struct applier *a, const char *sandbox, struct cnm_error *err);
 
+/*
+ * The firewall of a place: "" the host, else a network's, whose socket is opened when it is first
+ * asked for. Its ruleset may not be there: nothing that is held to anything has come yet.
+ */
+struct nft *place_nft(struct applier *a, const char *place, struct cnm_error *err);
+
 /* One pass over a difference. */
 struct run {
 	struct applier *a;
@@ -61,8 +68,9 @@ struct run {
 	size_t *msg_op; /* which op each message of the batch belongs to */
 	size_t msg_cap;
 	unsigned n_marked;          /* messages of the batch that have their op noted */
-	struct nft_elem *add, *del; /* pending element changes */
+	struct nft_elem *add, *del; /* pending element changes, all of one place */
 	unsigned n_add, n_del;
+	char elem_place[ID_SIZE];
 	size_t *doomed, n_doomed; /* the ops that remove links */
 	struct {
 		char sandbox[ID_SIZE], name[IFNAMSIZ];
@@ -74,6 +82,13 @@ struct run {
 
 /* apply_netns.c */
 int apply_netns(struct run *r, size_t i);
+
+/* Of what br_netfilter brings: where that is not loaded all is as with 0, which is what is wanted.
+ */
+static inline bool sysctl_may_lack(const char *path)
+{
+	return str_after(path, "net/bridge/");
+}
 
 /* Whether 127.0.0.11 is an address of the sandbox: its loopback is up, and has one. */
 bool dns_is_local(const struct handle *h);
@@ -108,6 +123,11 @@ int apply_route(struct run *r, size_t i);
 
 /* A VXLAN link that cannot become the other: made anew, without what was on it. */
 bool link_is_another(const struct plan_item *have, const struct plan_item *want);
+
+/* apply_elem.c; what is pending of elements, of messages. */
+int apply_elem(struct run *r, size_t i);
+int run_flush_elems(struct run *r);
+int run_flush_links(struct run *r);
 
 /* apply_fdb.c */
 int apply_fdb(struct run *r, size_t i);

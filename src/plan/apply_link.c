@@ -152,7 +152,7 @@ static int link_add(struct run *r, size_t i)
 	const struct plan_item *w = r->d->ops[i].want;
 	bool is_port = w->link.hairpin || w->link.closed;
 	bool late = w->link.type == PLAN_VXLAN; /* up when it is told what it is */
-	struct rtnl_set_link set = { .name = w->link.name, .up = late };
+	struct rtnl_set_link set = { .name = w->link.name };
 	char alias[128];
 	int master = 0, ifindex = 0, rc;
 
@@ -171,6 +171,9 @@ static int link_add(struct run *r, size_t i)
 	if (is_port)
 		put_port(r, w, ifindex);
 	rtnl_put_set_link(&r->batch, &set);
+	if (late) /* in one message the kernel would have made an address before it reads not to */
+		rtnl_put_set_link(&r->batch,
+				  &(struct rtnl_set_link){ .name = w->link.name, .up = 1 });
 	return 0;
 }
 

@@ -337,10 +337,14 @@ static int dump_sysctl(struct dump *d, const struct plan_item *w)
 	struct handle *h = w->sandbox[0] ? handle_open(d->a, w->sandbox, NULL) : NULL;
 	struct plan_item *i;
 	char value[256];
+	int rc;
 
 	if (w->sandbox[0] && !h)
 		return 0;
-	if (sysctl_read(h ? h->ns : SYSCTL_HOME, w->sysctl.path, value, sizeof(value), NULL) < 0)
+	rc = sysctl_read(h ? h->ns : SYSCTL_HOME, w->sysctl.path, value, sizeof(value), NULL);
+	if (rc == -ENOENT && sysctl_may_lack(w->sysctl.path))
+		str_copy(value, sizeof(value), w->sysctl.value);
+	else if (rc < 0)
 		return 0;
 	if (!(i = copy_of(d, w)))
 		return -ENOMEM;
@@ -450,7 +454,7 @@ static void free_keys(struct map *m)
 static int add_elem(const struct nft_elem *e, void *arg)
 {
 	struct dump *d = arg;
-	struct plan_item *i = plan_add(d->have, PLAN_ELEM, NULL, "");
+	struct plan_item *i = plan_add(d->have, PLAN_ELEM, d->place, "");
 
 	if (!i)
 		return -ENOMEM;
@@ -459,7 +463,7 @@ static int add_elem(const struct nft_elem *e, void *arg)
 }
 
 /* Those wanted that the dump left out, asked for one by one. */
-static int look_for_rest(struct dump *d, size_t first, struct cnm_error *err)
+static int look_for_rest(struct dump *d, struct nft *nft, size_t first, struct cnm_error *err)
 {
 	struct map seen = { 0 };
 	struct nft_elem found;
@@ -475,22 +479,42 @@ static int look_for_rest(struct dump *d, size_t first, struct cnm_error *err)
 	}
 	for (size_t i = 0; i < d->want->n && rc >= 0; i++) {
 		const struct plan_item *w = &d->want->items[i];
-		_free_ char *text = w->kind == PLAN_ELEM ? elem_key(&w->elem) : NULL;
+		bool here = w->kind == PLAN_ELEM && streq(w->sandbox, d->place);
+		_free_ char *text = here ? elem_key(&w->elem) : NULL;
 
 		if (text && !map_get(&seen, text) &&
-		    (rc = nft_find(d->a->nft, &w->elem, &found, err)) > 0)
+		    (rc = nft_find(nft, &w->elem, &found, err)) > 0)
 			rc = add_elem(&found, d);
 	}
 	free_keys(&seen);
 	return rc < 0 ? rc : 0;
 }
 
+static bool wants_elems(const struct dump *d)
+{
+	for (size_t i = 0; i < d->want->n; i++)
+		if (d->want->items[i].kind == PLAN_ELEM &&
+		    streq(d->want->items[i].sandbox, d->place))
+			return true;
+	return false;
+}
+
+/* Of a place that should have none nobody asks: it would open a socket. */
 static int dump_elems(struct dump *d, struct cnm_error *err)
 {
 	size_t first = d->have->n;
-	int rc = nft_dump(d->a->nft, add_elem, d, err);
+	const struct handle *h = map_get(&d->a->handles, d->place);
+	struct nft *nft;
+	int rc;
 
-	return rc < 0 ? rc : look_for_rest(d, first, err);
+	if (d->place[0] && (!h || (!h->nft && !wants_elems(d))))
+		return 0;
+	nft = place_nft(d->a, d->place, err);
+	rc = nft ? nft_loaded(nft, err) : -ENOENT;
+	if (rc <= 0)
+		return rc;
+	rc = nft_dump(nft, add_elem, d, err);
+	return rc < 0 ? rc : look_for_rest(d, nft, first, err);
 }
 
 static enum plan_link_type type_of(const struct rtnl_link *l)
@@ -618,16 +642,14 @@ static int dump_place(struct dump *d, struct cnm_error *err)
 			rc = dump_item(d, &d->want->items[i], err);
 	if (rc == 0)
 		dump_routes(d);
-	if (rc == 0 && d->network && (rc = dump_stray_links(d)) == 0)
-		dump_stray_entries(d);
-	if (rc < 0 || d->place[0])
-		return rc;
-	rc = applier_ruleset_loaded(d->a, err);
-	if (rc == 1)
+	if (rc == 0 && (d->network || !d->place[0]))
 		rc = dump_elems(d, err);
-	if (rc == 0)
+	if (rc == 0 && (d->network || !d->place[0]))
 		rc = dump_stray_links(d);
-	dump_stray_files(d);
+	if (rc == 0 && d->network)
+		dump_stray_entries(d);
+	if (!d->place[0])
+		dump_stray_files(d);
 	return rc;
 }
 

@@ -162,9 +162,10 @@ void plan_add_file(struct plan *p, const char *sandbox, const char *owner, const
 		plan_spoil(p);
 }
 
-static struct nft_elem *add_elem(struct plan *p, const char *owner, const char *set)
+static struct nft_elem *add_elem(struct plan *p, const char *place, const char *owner,
+				 const char *set)
 {
-	struct plan_item *i = plan_add(p, PLAN_ELEM, NULL, owner);
+	struct plan_item *i = plan_add(p, PLAN_ELEM, place, owner);
 
 	if (!i)
 		return NULL;
@@ -204,10 +205,10 @@ static void elem_value(struct nft_value *v, enum nft_type type, bool interval, v
 	}
 }
 
-void plan_add_elemf(struct plan *p, const char *owner, const char *set, ...)
+void plan_add_elemf(struct plan *p, const char *place, const char *owner, const char *set, ...)
 {
 	const struct nft_set *types = nft_set_by_name(set);
-	struct nft_elem *e = add_elem(p, owner, set);
+	struct nft_elem *e = add_elem(p, place, owner, set);
 	va_list args;
 
 	if (!e)
@@ -487,8 +488,10 @@ void plan_item_attrs(const struct plan_item *i, struct strbuf *b)
 /* Sandboxes have no links of the host's kinds, networks nothing else. */
 static const char *place_word(const struct plan_item *i)
 {
-	bool network = i->kind == PLAN_LINK || i->kind == PLAN_FDB || i->kind == PLAN_NEIGH ||
-		       (i->kind == PLAN_NETNS && streq(i->netns.source, "bare"));
+	bool network = i->kind == PLAN_LINK || i->kind == PLAN_ELEM || i->kind == PLAN_FDB ||
+		       i->kind == PLAN_NEIGH ||
+		       (i->kind == PLAN_NETNS && streq(i->netns.source, "bare")) ||
+		       (i->kind == PLAN_SYSCTL && str_after(i->sysctl.path, "net/bridge/"));
 
 	return !i->sandbox[0] ? "host" : network ? "network" : "sandbox";
 }

@@ -30,12 +30,13 @@
 #include "kernel/nft.h"
 
 enum plan_kind {
-	PLAN_NETNS,  /* a sandbox's or network's namespace, pinned under its name */
-	PLAN_FILE,   /* a file with this content */
-	PLAN_HOLD,   /* ports of the host, held for a sandbox; its flows go with them */
-	PLAN_ELEM,   /* an element of the fixed firewall ruleset */
-	PLAN_LINK,   /* a link on the host or in a network's place; a veth brings its other end */
-	PLAN_PEER,   /* the end of a veth inside a sandbox */
+	PLAN_NETNS, /* a sandbox's or network's namespace, pinned under its name */
+	PLAN_FILE,  /* a file with this content */
+	PLAN_HOLD,  /* ports of the host, held for a sandbox; its flows go with them */
+	PLAN_ELEM,  /* an element of the fixed firewall ruleset, on the host or in a network's place
+		     */
+	PLAN_LINK,  /* a link on the host or in a network's place; a veth brings its other end */
+	PLAN_PEER,  /* the end of a veth inside a sandbox */
 	PLAN_SYSCTL, /* a value below /proc/sys */
 	PLAN_ADDR,
 	PLAN_ROUTE,
@@ -180,12 +181,12 @@ void plan_add_neigh(struct plan *p, const char *place, const char *owner, const 
 void plan_add_file(struct plan *p, const char *sandbox, const char *owner, const char *path,
 		   char *content /* taken */, enum plan_file_edits edits);
 /*
- * An element by its fields, for all sets: the types come from the set, the values in the order of
- * its key and data: NFT_T_IFNAME const char *, NFT_T_IP4, _IP6, _ND const struct cnm_ip *, _ETHER
- * const struct cnm_mac *, _PROTO and _NFPROTO int, _PORT int (in a set of intervals int, int),
- * _VERDICT const char *.
+ * An element by its fields, for all sets; place NULL: on the host. The types come from the set, the
+ * values in the order of its key and data: NFT_T_IFNAME const char *, NFT_T_IP4, _IP6, _ND const
+ * struct cnm_ip *, _ETHER const struct cnm_mac *, _PROTO and _NFPROTO int, _PORT int (in a set of
+ * intervals int, int), _VERDICT const char *.
  */
-void plan_add_elemf(struct plan *p, const char *owner, const char *set, ...);
+void plan_add_elemf(struct plan *p, const char *place, const char *owner, const char *set, ...);
 /* ports is copied. */
 void plan_add_hold(struct plan *p, const char *owner, const struct hostports *ports, size_t n,
 		   const struct cnm_ip targets[2]);

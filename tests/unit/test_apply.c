@@ -457,17 +457,17 @@ static void build_elements(struct plan *p)
 		      one = ip_of("::1"), ll = ip_of("fe80::1");
 	struct cnm_mac mac = mac_of("02:00:00:00:00:01");
 
-	plan_add_elemf(p, SB, "trusted", "br-1", "eth0");
-	plan_add_elemf(p, SB, "foreign", 2, "drop");
-	plan_add_elemf(p, SB, "pinholes4", &con, &host, TCP, 80, 90);
-	plan_add_elemf(p, SB, "pub4", &host, TCP, 8080, &con, 80);
-	plan_add_elemf(p, SB, "pub4any", UDP, 8080, &con, 80);
-	plan_add_elemf(p, SB, "range4any", UDP, 10000, 60000, &con);
-	plan_add_elemf(p, SB, "range6", &one, TCP, 10000, 10000, &con6);
-	plan_add_elemf(p, SB, "proxied", &one, TCP, 80);
-	plan_add_elemf(p, SB, "proxy", TCP, 40000);
-	plan_add_elemf(p, SB, "src4", "veth1", &mac, &con);
-	plan_add_elemf(p, SB, "nd6", "veth1", &mac, &ll);
+	plan_add_elemf(p, NULL, SB, "trusted", "br-1", "eth0");
+	plan_add_elemf(p, NULL, SB, "foreign", 2, "drop");
+	plan_add_elemf(p, NULL, SB, "pinholes4", &con, &host, TCP, 80, 90);
+	plan_add_elemf(p, NULL, SB, "pub4", &host, TCP, 8080, &con, 80);
+	plan_add_elemf(p, NULL, SB, "pub4any", UDP, 8080, &con, 80);
+	plan_add_elemf(p, NULL, SB, "range4any", UDP, 10000, 60000, &con);
+	plan_add_elemf(p, NULL, SB, "range6", &one, TCP, 10000, 10000, &con6);
+	plan_add_elemf(p, NULL, SB, "proxied", &one, TCP, 80);
+	plan_add_elemf(p, NULL, SB, "proxy", TCP, 40000);
+	plan_add_elemf(p, NULL, SB, "src4", "veth1", &mac, &con);
+	plan_add_elemf(p, NULL, SB, "nd6", "veth1", &mac, &ll);
 }
 
 static void test_elements(void **state)
@@ -503,10 +503,10 @@ static void test_many_elements_undone(void **state)
 	_plan_ struct plan before = { 0 }, after = { 0 };
 	struct cnm_ip con = ip_of("172.17.0.2");
 
-	plan_add_elemf(&before, SB2, "pub4any", UDP, 1, &con, 1);
+	plan_add_elemf(&before, NULL, SB2, "pub4any", UDP, 1, &con, 1);
 	assert_ok(applier_load_ruleset(applier, &before, false, &err));
 	for (int port = 1; port <= 10000; port++)
-		plan_add_elemf(&after, SB, "pub4any", TCP, port, &con, port);
+		plan_add_elemf(&after, NULL, SB, "pub4any", TCP, port, &con, port);
 	plan_add_sysctl(&after, NULL, SB, "net/ipv4/conf/none-such/forwarding", "1");
 	assert_int_equal(go(&nothing, &after), -ENOENT);
 	assert_non_null(strstr(err.text, "none-such"));

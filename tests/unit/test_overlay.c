@@ -544,24 +544,135 @@ static void test_no_icc(void **state)
 	no_ping(0, "fd99::2");
 }
 
-/* A frame from another MAC does not leave the sandbox. */
+/* ---- what a guarded endpoint may send */
+
+#define PROBE_PROTOCOL 253 /* for experiments, both of IPv4 and of IPv6 */
+#define MARK_PROTOCOL  254
+
+static void send_bytes(unsigned c, const uint8_t *frame, size_t n)
+{
+	_close_ int fd = sniff_con(c);
+
+	assert_int_equal(send(fd, frame, n, 0), n);
+}
+
+static void start_frame(uint8_t *frame, const struct cnm_mac *from, const struct cnm_mac *to,
+			unsigned type)
+{
+	memcpy(frame, to->b, 6);
+	memcpy(frame + 6, from->b, 6);
+	frame[12] = type >> 8;
+	frame[13] = type & 0xff;
+}
+
+/* To endpoint 1, with nothing but its header. */
+static void send_packet(unsigned c, const struct cnm_mac *from, const char *source,
+			unsigned protocol)
+{
+	struct cnm_ip src = ip_of(source);
+	bool v6 = src.family == AF_INET6;
+	const struct cnm_ip *dst = v6 ? &cons[1].ep->ip6 : &cons[1].ep->ip4;
+	uint8_t f[14 + 40] = { 0 }, *ip = f + 14;
+
+	start_frame(f, from, &cons[1].ep->mac, v6 ? ETHERTYPE_IPV6 : ETHERTYPE_IP);
+	ip[0] = v6 ? 0x60 : 0x45;
+	ip[v6 ? 7 : 8] = 64;
+	ip[v6 ? 6 : 9] = (uint8_t)protocol;
+	if (!v6)
+		ip[3] = 40; /* what is behind the header is 20 bytes of data */
+	memcpy(ip + (v6 ? 8 : 12), src.b, v6 ? 16 : 4);
+	memcpy(ip + (v6 ? 24 : 16), dst->b, v6 ? 16 : 4);
+	send_bytes(c, f, sizeof(f));
+}
+
+/* "I have that address", to everybody. */
+static void send_arp(unsigned c, const char *address)
+{
+	static const uint8_t head[] = { 0, 1, 8, 0, 6, 4, 0, 1 };
+	struct cnm_ip ip = ip_of(address);
+	uint8_t f[60] = { 0 };
+
+	start_frame(f, &cons[c].ep->mac, &everybody, ETHERTYPE_ARP);
+	memcpy(f + 14, head, sizeof(head));
+	memcpy(f + 22, cons[c].ep->mac.b, 6);
+	memcpy(f + 28, ip.b, 4);
+	memcpy(f + 38, ip.b, 4);
+	send_bytes(c, f, sizeof(f));
+}
+
+/* The next one that says so says it of this address. */
+static void expect_arp(int fd, const char *address)
+{
+	struct cnm_ip ip = ip_of(address);
+	uint8_t f[2048];
+
+	do
+		receive(fd, f, sizeof(f));
+	while (type_of(f) != ETHERTYPE_ARP || memcmp(f + 28, f + 38, 4) != 0);
+	assert_memory_equal(f + 28, ip.b, 4);
+}
+
+/* How many probes came onto the wire before a packet that may pass. */
+static unsigned count_sent(int wire)
+{
+	const uint8_t *frame;
+	unsigned from, to, sent = 0;
+	uint8_t f[2048];
+
+	send_packet(0, &cons[0].ep->mac, "10.99.0.1", MARK_PROTOCOL);
+	for (;;) {
+		size_t n = receive(wire, f, sizeof(f));
+
+		frame = inside(f, &n, &from, &to);
+		if (!frame)
+			continue;
+		if (type_of(frame) == ETHERTYPE_IP && frame[23] == MARK_PROTOCOL)
+			return sent;
+		sent += type_of(frame) == PROBE ||
+			(type_of(frame) == ETHERTYPE_IP && frame[23] == PROBE_PROTOCOL) ||
+			(type_of(frame) == ETHERTYPE_IPV6 && frame[20] == PROBE_PROTOCOL);
+	}
+}
+
+/* Neither from another MAC nor from another address. */
 static void test_antispoof(void **state)
 {
-	_close_ int wire = -1;
-	struct counted c;
+	static const char *const others[] = { "10.99.0.2", "10.99.0.77", "fd99::2", "fd99::77" };
+	_close_ int wire = -1, beside = -1;
 
 	put(0, 0);
 	put(1, 1);
+	put(2, 0);
 	go();
 	expect_differences(0, "");
 	ping(0, "10.99.0.2");
+	ping(0, "fd99::2");
+	ping(0, "10.99.0.3");
 	wire = sniff();
+	beside = sniff_con(2);
 	send_frame(0, &nobody, &cons[1].ep->mac, PROBE);
 	send_frame(0, &cons[1].ep->mac, &cons[1].ep->mac, PROBE);
 	send_frame(0, &nobody, &everybody, PROBE);
-	c = count(wire);
-	assert_int_equal(c.probes[1], 0);
-	expect_probes(wire, &cons[1].ep->mac, 1, 0);
+	send_packet(0, &nobody, "10.99.0.1", PROBE_PROTOCOL);
+	for (unsigned i = 0; i < ARRAY_LEN(others); i++)
+		send_packet(0, &cons[0].ep->mac, others[i], PROBE_PROTOCOL);
+	assert_int_equal(count_sent(wire), 0);
+	send_packet(0, &cons[0].ep->mac, "10.99.0.1", PROBE_PROTOCOL);
+	send_packet(0, &cons[0].ep->mac, "fd99::1", PROBE_PROTOCOL);
+	assert_int_equal(count_sent(wire), 2);
+	send_arp(0, "10.99.0.2");
+	send_arp(0, "10.99.0.1");
+	expect_arp(beside, "10.99.0.1");
+
+	put(0, -1); /* with its place, and back */
+	put(2, -1);
+	go();
+	put(0, 0);
+	go();
+	expect_differences(0, "");
+	ping(0, "10.99.0.2");
+	send_packet(0, &cons[0].ep->mac, "10.99.0.77", PROBE_PROTOCOL);
+	assert_int_equal(count_sent(wire), 0);
 }
 
 static void test_subnets(void **state)

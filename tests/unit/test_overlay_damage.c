@@ -10,6 +10,11 @@ static int setup(void **state)
 	return fixture_begin(NULL, NULL, "192.0.2.");
 }
 
+static int setup_antispoof(void **state)
+{
+	return fixture_begin("cnm.antispoof", "on", "192.0.2.");
+}
+
 /* Bring a host to what was carried out last. */
 static void mend(unsigned h)
 {
@@ -80,6 +85,29 @@ static void test_damage(void **state)
 	}
 }
 
+/* What each does is noticed, and put right. */
+static void expect_mended(const char *const *cases, size_t n)
+{
+	put(0, 0);
+	put(1, 1);
+	go();
+	for (size_t i = 0; i < n; i++) {
+		_plan_ struct plan have = { 0 };
+		_diff_ struct plan_diff d = { 0 };
+
+		sh_place(0, cases[i]);
+		dump_host(0, &hosts[0].have, &have);
+		assert_int_equal(plan_diff(&have, &hosts[0].have, &d), 0);
+		if (d.n == 0)
+			fail_msg("nobody notices: %s", cases[i]);
+		mend(0);
+		expect_differences(0, "");
+		ping(0, "10.99.0.2");
+		ping(1, "10.99.0.1");
+		ping(0, "fd99::2");
+	}
+}
+
 /* More of it: links that are down, gone, or somewhere else, and what that takes along. */
 static void test_damaged_links(void **state)
 {
@@ -102,24 +130,21 @@ static void test_damaged_links(void **state)
 		"ip neigh flush all nud permanent; bridge fdb flush dev vxlan0 2>/dev/null || :",
 	};
 
-	put(0, 0);
-	put(1, 1);
-	go();
-	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		_plan_ struct plan have = { 0 };
-		_diff_ struct plan_diff d = { 0 };
+	expect_mended(cases, ARRAY_LEN(cases));
+}
 
-		sh_place(0, cases[i]);
-		dump_host(0, &hosts[0].have, &have);
-		assert_int_equal(plan_diff(&have, &hosts[0].have, &d), 0);
-		if (d.n == 0)
-			fail_msg("nobody notices: %s", cases[i]);
-		mend(0);
-		expect_differences(0, "");
-		ping(0, "10.99.0.2");
-		ping(1, "10.99.0.1");
-		ping(0, "fd99::2");
-	}
+static void test_damaged_firewall(void **state)
+{
+	static const char *const cases[] = {
+		"nft flush ruleset",
+		"nft delete table bridge cnm-cnmtest",
+		"nft flush chain bridge cnm-cnmtest guard",
+		"nft flush set bridge cnm-cnmtest guarded",
+		"nft flush set bridge cnm-cnmtest src4",
+		"nft add element bridge cnm-cnmtest guarded { \"x\" }",
+	};
+
+	expect_mended(cases, ARRAY_LEN(cases));
 }
 
 /* Another port, id or address: the link is made anew, and all that is on it is there again. */
@@ -249,9 +274,15 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, fixture_end)
 	const struct CMUnitTest tests[] = {
-		TEST(test_damage),  TEST(test_damaged_links), TEST(test_made_anew),
-		TEST(test_restart), TEST(test_undone),        TEST(test_id_in_use),
+		TEST(test_damage),
+		TEST(test_damaged_links),
+		TEST(test_made_anew),
+		TEST(test_restart),
+		TEST(test_undone),
+		TEST(test_id_in_use),
 		TEST(test_many),
+		cmocka_unit_test_setup_teardown(test_damaged_firewall, setup_antispoof,
+						fixture_end),
 	};
 	int r;
 

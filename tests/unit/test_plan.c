@@ -135,8 +135,8 @@ static void build_all(struct plan *p)
 	add_netns(p, "con1", "new");
 	plan_add_file(p, SB, SB, "/run/x/hosts", strdup("127.0.0.1\tlocalhost\n"), PLAN_EDITS_NONE);
 	add_hold(p, 80);
-	plan_add_elemf(p, NET, "brs", "br-1");
-	plan_add_elemf(p, NET, "same", "br-1", "br-1", "accept");
+	plan_add_elemf(p, NULL, NET, "brs", "br-1");
+	plan_add_elemf(p, NULL, NET, "same", "br-1", "br-1", "accept");
 	add_bridge(p, "br-1", 0);
 	plan_add_sysctl(p, NULL, NET, "net/ipv6/conf/br-1/accept_ra", "0");
 	add_addr(p, NULL, "br-1", "172.18.0.1", 16);
@@ -388,12 +388,12 @@ static void test_elements_by_fields(void **state)
 	const struct cnm_mac m = mac("02:00:00:00:00:01");
 	_plan_ struct plan p = { 0 };
 
-	plan_add_elemf(&p, NET, "same", "br-1", "br-2", "goto noicc");
-	plan_add_elemf(&p, NET, "routed", "br-1", AF_INET6);
-	plan_add_elemf(&p, NET, "snat6", "br-1", &b);
-	plan_add_elemf(&p, NET, "pub4", &a, IPPROTO_TCP, 65535, &a, 1);
-	plan_add_elemf(&p, NET, "range6any", IPPROTO_UDP, 1, 65535, &b);
-	plan_add_elemf(&p, NET, "src6", "veth0", &m, &b);
+	plan_add_elemf(&p, NULL, NET, "same", "br-1", "br-2", "goto noicc");
+	plan_add_elemf(&p, NULL, NET, "routed", "br-1", AF_INET6);
+	plan_add_elemf(&p, NULL, NET, "snat6", "br-1", &b);
+	plan_add_elemf(&p, NULL, NET, "pub4", &a, IPPROTO_TCP, 65535, &a, 1);
+	plan_add_elemf(&p, NULL, NET, "range6any", IPPROTO_UDP, 1, 65535, &b);
+	plan_add_elemf(&p, NULL, NET, "src6", "veth0", &m, &b);
 	expect_text(&p, "host: element same { br-1 . br-2 }: goto noicc\n"
 			"host: element routed { br-1 . ipv6 }\n"
 			"host: element snat6 { br-1 }: fd00::2\n"
@@ -575,7 +575,7 @@ static void add_random_item(struct plan *p)
 		plan_add_file(p, SB, SB, name, strdup(value), PLAN_EDITS_NONE);
 		break;
 	case 5:
-		plan_add_elemf(p, NET, rng(2) ? "brs" : "internal", name);
+		plan_add_elemf(p, NULL, NET, rng(2) ? "brs" : "internal", name);
 		break;
 	case 6:
 		add_route(p, rng(2) ? "0.0.0.0/0" : "10.0.0.0/8", "10.0.0.1", name);
