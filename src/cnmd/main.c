@@ -85,7 +85,8 @@ static const char help_text[] =
 	"                         where the other hosts reach this one\n"
 	"  --cluster-store-opt KEY=VALUE\n"
 	"                         kv.cacertfile, kv.certfile, kv.keyfile (TLS), discovery.ttl,\n"
-	"                         discovery.heartbeat, cnm.grace (s); may be given several times\n"
+	"                         discovery.heartbeat, cnm.grace, cnm.linger (s); may be given\n"
+	"                         several times\n"
 	"  --log-level LEVEL      error, warn, info or debug (default info)\n"
 	"  --teardown             remove everything the engine made, and exit\n"
 	"  --version, --help\n";

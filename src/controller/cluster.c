@@ -17,23 +17,31 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/clock.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
 
 #define TRY_AGAIN_MS 2000
+#define EARLY_NS     3000000000u /* after all(), others may not have settled yet */
 
 void cluster_wake(struct engine_cluster *c)
 {
 	eventfd_write(c->wake, 1);
 }
 
+void cluster_note_unsettled(struct cnm_engine *e)
+{
+	if (!e->cluster)
+		return;
+	e->cluster->unsettled = true;
+	cluster_wake(e->cluster);
+}
+
 void cluster_unsettle(struct cnm_engine *e)
 {
-	pthread_mutex_lock(&e->lock);
-	e->cluster->unsettled = true;
-	pthread_mutex_unlock(&e->lock);
-	cluster_wake(e->cluster);
+	LOCKED(&e->lock);
+	cluster_note_unsettled(e);
 }
 
 /* ---- entering */
@@ -143,35 +151,59 @@ static void gather(struct own *o, const struct cnm_engine *e)
 	}
 }
 
+static const char *const clashes[] = { [CLASH_NONE] = "",
+				       [CLASH_NETWORK] = "its network is gone",
+				       [CLASH_IPV4] = "another has its IPv4 address",
+				       [CLASH_IPV6] = "another has its IPv6 address",
+				       [CLASH_NAME] = "another has its name",
+				       [CLASH_POOL] = "another has its addresses",
+				       [CLASH_VXLAN] = "another has its VXLAN id",
+				       [CLASH_BURIED] = "it was removed from another host" };
+
 /* Another has what it had, or somebody removed it from elsewhere: it is taken off its network. */
 static void take_off(struct cnm_engine *e, const struct cluster_own_endpoint *o)
 {
-	static const char *const clashes[] = { [CLASH_NONE] = "",
-					       [CLASH_NETWORK] = "its network is gone",
-					       [CLASH_IPV4] = "another has its IPv4 address",
-					       [CLASH_IPV6] = "another has its IPv6 address",
-					       [CLASH_NAME] = "another has its name" };
 	struct cnm_error err = { 0 };
 
 	log_warn("endpoint %s (%.12s) is taken off its network: %s", o->endpoint.name,
-		 o->endpoint.id,
-		 o->fate == FATE_BURIED ? "it was removed from another host" : clashes[o->clash]);
+		 o->endpoint.id, clashes[o->clash]);
 	if (engine_withdraw_endpoint(e, o->endpoint.id, &err) < 0)
 		log_err("take endpoint %s off its network: %s", o->endpoint.name, err.text);
 }
 
-/* What was lost to others goes; a tombstone goes last, so that a crash between finds it again. */
-static void give_up(struct cnm_engine *e, const struct own *o)
+static void give_up_network(struct cnm_engine *e, const struct cluster_own_network *o)
 {
-	for (size_t i = 0; i < o->n_endpoints; i++)
-		if (o->endpoints[i].fate == FATE_LOST || o->endpoints[i].fate == FATE_BURIED)
-			take_off(e, &o->endpoints[i]);
-	for (size_t i = 0; i < o->n_networks; i++)
-		if (o->networks[i].fate == FATE_LOST)
-			cluster_forget_network(e, o->networks[i].network.id);
+	log_warn("network %s (%.12s) is not put back into the cluster's store: %s (%.12s)",
+		 o->network.name, o->network.id, clashes[o->clash], o->network.other_id);
+	cluster_forget_network(e, o->network.id);
 }
 
-static int bring_together(struct cnm_engine *e, struct own *o, struct cnm_error *err)
+/*
+ * What was lost to others goes; a tombstone goes last, so that a crash between finds it again. Who
+ * has it may have it by an old backup only, and let go of it when he settles: `lost` is not given
+ * up before that.
+ */
+static void give_up(struct cnm_engine *e, const struct own *o, bool lost)
+{
+	for (size_t i = 0; i < o->n_endpoints; i++)
+		if (o->endpoints[i].fate == FATE_BURIED ||
+		    (lost && o->endpoints[i].fate == FATE_LOST))
+			take_off(e, &o->endpoints[i]);
+	for (size_t i = 0; i < o->n_networks && lost; i++)
+		if (o->networks[i].fate == FATE_LOST)
+			give_up_network(e, &o->networks[i]);
+}
+
+static bool any_lost(const struct own *o)
+{
+	for (size_t i = 0; i < o->n_endpoints; i++)
+		if (o->endpoints[i].fate == FATE_LOST)
+			return true;
+	return false;
+}
+
+/* 1: to be done again, without haste. */
+static int bring_together(struct cnm_engine *e, struct own *o, bool early, struct cnm_error *err)
 {
 	const struct engine_cluster *c = e->cluster;
 	int r = o->failed ? cnm_error_errno(err, ENOMEM, "list what is ours") : 0;
@@ -183,22 +215,27 @@ static int bring_together(struct cnm_engine *e, struct own *o, struct cnm_error 
 	if (r == 0)
 		r = cluster_settle(&c->store, o->networks, o->n_networks, o->endpoints,
 				   o->n_endpoints, err);
-	give_up(e, o);
-	return r;
+	give_up(e, o, !early);
+	return r == 0 && early && any_lost(o) ? 1 : r;
 }
 
 static void settle(struct cnm_engine *e)
 {
 	_cleanup_(own_free) struct own o = { 0 };
 	struct cnm_error err = { 0 };
+	bool early;
+	int r;
 
 	pthread_mutex_lock(&e->lock);
 	e->cluster->unsettled = false;
+	early = clock_mono_ns() - e->cluster->followed < EARLY_NS;
 	gather(&o, e);
 	pthread_mutex_unlock(&e->lock);
-	if (bring_together(e, &o, &err) == 0)
+	r = bring_together(e, &o, early, &err);
+	if (r == 0)
 		return;
-	log_warn("agree with the cluster's store: %s; it is tried again", err.text);
+	if (r < 0)
+		log_warn("agree with the cluster's store: %s; it is tried again", err.text);
 	pthread_mutex_lock(&e->lock);
 	e->cluster->unsettled = true; /* not at once: the worker is not woken */
 	pthread_mutex_unlock(&e->lock);

@@ -33,10 +33,10 @@ struct engine_cluster {
 
 	/* with the engine's lock */
 	bool reached, entered, stopping;
-	bool followed;    /* all() has come: what is known is not only what was on disk */
-	bool unsettled;   /* what is ours here and in the store may differ */
-	bool any_missing; /* endpoints of others may be missing in the store */
-	char why[256];    /* the store is not reached */
+	uint64_t followed; /* monotonic ns; all() came last. 0: what is known is what was on disk */
+	bool unsettled;    /* what is ours here and in the store may differ */
+	bool any_missing;  /* endpoints of others may be missing in the store */
+	char why[256];     /* the store is not reached */
 	struct cluster_host {
 		char id[ID_SIZE];
 		uint64_t since; /* monotonic ns; it is lost. 0: its daemon runs */
@@ -55,8 +55,10 @@ int cluster_start(struct cnm_engine *e, struct cluster_options *o /* taken */,
 void cluster_stop(struct cnm_engine *e);
 /* There is something to do for the worker. Any thread. */
 void cluster_wake(struct engine_cluster *c);
-/* What is ours here and in the store may differ: the worker sees to it. Without the lock. */
+/* What is ours here and in the store may differ: the worker sees to it. Without the lock; with it.
+ */
 void cluster_unsettle(struct cnm_engine *e);
+void cluster_note_unsettled(struct cnm_engine *e);
 /* What GET /info says. */
 void cluster_describe(struct cnm_engine *e, json_t *info);
 /* What of ours and the store's disagrees, and whether it is reached: a sentence each. */
@@ -116,7 +118,7 @@ int cluster_evict_endpoint(struct cnm_engine *e, const struct endpoint *ep, bool
 
 /* ---- cluster_hosts.c: all with the lock held, but for the work */
 
-/* Those that are known from disk are told of until the store has been heard. -ENOMEM. */
+/* Those that are known from disk count as told of, until the store has been heard. -ENOMEM. */
 int cluster_hosts_restore(struct cnm_engine *e);
 /* ret_told: its names are to be told from now on. -ENOMEM. */
 int cluster_host_follow(struct engine_cluster *c, const char *id, bool alive, bool *ret_told);

@@ -110,11 +110,9 @@ int cluster_drop_network(struct cnm_engine *e, const struct network *n, struct c
 	pthread_mutex_unlock(&e->lock);
 	r = cluster_remove_network(&e->cluster->store, n->id, err);
 	pthread_mutex_lock(&e->lock);
-	if (r < 0 && r != -ENOENT) { /* half way, perhaps */
-		e->cluster->unsettled = true;
-		cluster_wake(e->cluster);
-	}
-	return r == -ENOENT ? 0 : r; /* that is what was wanted */
+	if (r < 0 && r != -ENOENT)
+		cluster_note_unsettled(e); /* half way, perhaps */
+	return r == -ENOENT ? 0 : r;       /* that is what was wanted */
 }
 
 /* ---- endpoints */
@@ -355,10 +353,8 @@ int cluster_rename_sandbox(struct cnm_engine *e, struct sandbox *sb, struct cnm_
 	list_for_each (ep, &sb->endpoints, in_sandbox)
 		if (r == 0)
 			r = rename_endpoint(e, ep, err);
-	if (r < 0) { /* some may have the new name already */
-		e->cluster->unsettled = true;
-		cluster_wake(e->cluster);
-	}
+	if (r < 0)
+		cluster_note_unsettled(e); /* some may have the new name already */
 	return r;
 }
 

@@ -32,6 +32,7 @@ struct batch {
 	struct ids named; /* endpoints whose names are to be published */
 	struct ids added; /* networks not known before */
 	bool failed;      /* memory ran out: everything is compared */
+	bool wake;        /* there may be something to do for the worker, which calls us too */
 };
 
 static void note_id(struct batch *b, struct ids *ids, const char *id)
@@ -207,6 +208,7 @@ static void drop_network(struct batch *b, struct network *n)
 	events_network(b->e->events, "destroy", n, NULL);
 	store_tx_delete(b->tx, STORE_NETWORK, n->id);
 	model_del_network(&b->e->model, n);
+	b->e->cluster->unsettled = b->wake = true; /* another may have been left out for its name */
 }
 
 static bool is_abandoned(const struct engine_cluster *c, const char *id)
@@ -217,6 +219,14 @@ static bool is_abandoned(const struct engine_cluster *c, const char *id)
 	return false;
 }
 
+/* By this host: late news of what is gone from the model already. */
+static bool is_being_removed(const struct batch *b, const json_t *value)
+{
+	const char *by = json_string_value(json_object_get(value, "Removing"));
+
+	return by && streq(by, b->e->engine_id);
+}
+
 static void follow_network(struct batch *b, const struct cluster_key *key, const json_t *value)
 {
 	struct network *n = map_get(&b->e->model.network_by_id, key->id);
@@ -225,7 +235,7 @@ static void follow_network(struct batch *b, const struct cluster_key *key, const
 		drop_network(b, n);
 	else if (!n && value && is_abandoned(b->e->cluster, key->id))
 		b->e->cluster->unsettled = true;
-	else if (!n && value)
+	else if (!n && value && !is_being_removed(b, value))
 		add_network(b, key->id, value);
 }
 
@@ -293,7 +303,8 @@ static void finish(struct batch *b)
 	change_free(&b->c);
 	free(b->named.v);
 	free(b->added.v);
-	cluster_wake(b->e->cluster);
+	if (b->wake)
+		cluster_wake(b->e->cluster);
 }
 
 /* ... that is not ours any more: we were lost, and another took it. */
@@ -335,6 +346,22 @@ static void follow(struct batch *b, const struct cluster_key *key, const json_t 
 	}
 }
 
+static bool follow_one(void *arg, const struct cluster_key *key, const char *text)
+{
+	_json_ json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
+
+	follow(arg, key, value ? value : json_null());
+	return true;
+}
+
+/* The endpoints of networks that were not known when they came. */
+static void follow_added(struct batch *b)
+{
+	for (size_t i = 0; i < b->added.n; i++)
+		cluster_copy_each(b->e->cluster->copy, CLUSTER_ENDPOINT, b->added.v[i], follow_one,
+				  b);
+}
+
 static void changed(void *arg, const struct kv_entry *v, size_t n)
 {
 	struct cnm_engine *e = arg;
@@ -343,6 +370,7 @@ static void changed(void *arg, const struct kv_entry *v, size_t n)
 
 	begin(&b, e);
 	b.failed = failed;
+	b.wake = true;
 	/* Networks first: what comes with one transaction is in no order. */
 	for (int networks = 1; networks >= 0; networks--) {
 		for (size_t i = 0; i < n; i++) {
@@ -355,19 +383,13 @@ static void changed(void *arg, const struct kv_entry *v, size_t n)
 			value = cluster_copy_get(e->cluster->copy, v[i].key, NULL);
 			follow(&b, &key, value);
 		}
+		if (networks)
+			follow_added(&b);
 	}
 	finish(&b);
 }
 
 /* ---- everything there is */
-
-static bool follow_one(void *arg, const struct cluster_key *key, const char *text)
-{
-	_json_ json_t *value = json_loads(text, JSON_DECODE_ANY, NULL);
-
-	follow(arg, key, value ? value : json_null());
-	return true;
-}
 
 /* The lock of the copy is taken below the engine's, and nothing that follows a change waits. */
 static void follow_kind(struct batch *b, enum cluster_kind kind)
@@ -439,12 +461,14 @@ static void all(void *arg, const struct kv_entry *v, size_t n)
 
 	begin(&b, e);
 	b.failed = failed;
+	b.wake = true;
 	drop_others(&b);
 	follow_kind(&b, CLUSTER_NETWORK);
 	follow_kind(&b, CLUSTER_ALIVE);
 	follow_kind(&b, CLUSTER_ENDPOINT);
 	follow_lost_hosts(&b);
-	e->cluster->followed = e->cluster->unsettled = true;
+	e->cluster->followed = clock_mono_ns();
+	e->cluster->unsettled = true;
 	e->cluster->entered &= is_in_store(&b, CLUSTER_HOST, NULL, e->engine_id);
 	finish(&b);
 }
@@ -499,8 +523,7 @@ void cluster_follow_networks(struct cnm_engine *e)
 
 	begin(&b, e);
 	follow_kind(&b, CLUSTER_NETWORK);
-	for (size_t i = 0; i < b.added.n; i++)
-		cluster_copy_each(e->cluster->copy, CLUSTER_ENDPOINT, b.added.v[i], follow_one, &b);
+	follow_added(&b);
 	finish(&b);
 }
 

@@ -2,9 +2,9 @@
 /*
  * The other hosts of the cluster, as they come and go.
  *
- * A host whose key is not alive is lost. LINGER later (a daemon that is restarted is back by then)
- * its names are not told any more; after its grace time its endpoints are removed, by whichever
- * host comes first: they begin one after another, in the order of their ids.
+ * A host whose key is not alive is lost. cnm.linger later (a daemon that is restarted is back by
+ * then) its names are not told any more; after its grace time its endpoints are removed, by
+ * whichever host comes first: they begin one after another, in the order of their ids.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -18,7 +18,6 @@
 
 #define NS_PER_S  1000000000ull
 #define NS_PER_MS 1000000ull
-#define LINGER    (3 * NS_PER_S)
 #define MISSING   (10 * NS_PER_S)
 #define MAX_RANK  60u /* seconds behind the first */
 #define MAX_WAIT  3600000u
@@ -60,7 +59,7 @@ int cluster_hosts_restore(struct cnm_engine *e)
 
 			if (!endpoint_is_remote(ep))
 				continue;
-			if (!h || publish_endpoint(e, ep) < 0)
+			if (!h)
 				return -ENOMEM;
 			h->told = true;
 		}
@@ -191,7 +190,9 @@ int cluster_hosts_wait_ms(const struct cnm_engine *e)
 
 	for (size_t i = 0; i < c->n_hosts; i++) {
 		const struct cluster_host *h = &c->hosts[i];
-		uint64_t at = !h->since ? UINT64_MAX : h->told ? h->since + LINGER : end_of(c, h);
+		uint64_t at = !h->since ? UINT64_MAX
+			      : h->told ? h->since + c->options.linger_s * NS_PER_S
+					: end_of(c, h);
 
 		next = at < next ? at : next;
 	}
@@ -211,7 +212,7 @@ static bool next_due(struct cnm_engine *e, char id[static ID_SIZE])
 	for (size_t i = 0; i < c->n_hosts; i++) {
 		struct cluster_host *h = &c->hosts[i];
 
-		if (h->since && h->told && now - h->since >= LINGER) {
+		if (h->since && h->told && now - h->since >= c->options.linger_s * NS_PER_S) {
 			h->told = false;
 			drop_names(e, h->id);
 		}

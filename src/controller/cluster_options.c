@@ -14,6 +14,7 @@
 
 #define DEFAULT_HEARTBEAT 5 /* seconds; Docker's 20 leave names of the dead for a minute */
 #define DEFAULT_GRACE     600
+#define DEFAULT_LINGER    3
 #define MAX_SECONDS       (30 * 86400)
 
 /* ---- where the others reach this host */
@@ -124,7 +125,8 @@ static int set_option(struct cluster_options *o, unsigned *heartbeat, const char
 		      { "kv.keyfile", &o->keyfile, NULL },
 		      { "discovery.heartbeat", NULL, heartbeat },
 		      { "discovery.ttl", NULL, &o->ttl_s },
-		      { "cnm.grace", NULL, &o->grace_s } };
+		      { "cnm.grace", NULL, &o->grace_s },
+		      { "cnm.linger", NULL, &o->linger_s } };
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
 		const char *rest = str_after(text, known[i].key);
@@ -139,8 +141,8 @@ static int set_option(struct cluster_options *o, unsigned *heartbeat, const char
 	}
 	return cnm_error_set(err, CNM_E_INVALID,
 			     "--cluster-store-opt %s: it is KEY=VALUE with the key kv.cacertfile, "
-			     "kv.certfile, kv.keyfile, discovery.heartbeat, discovery.ttl or "
-			     "cnm.grace",
+			     "kv.certfile, kv.keyfile, discovery.heartbeat, discovery.ttl, "
+			     "cnm.grace or cnm.linger",
 			     text);
 }
 
@@ -151,6 +153,7 @@ static int read_options(struct cluster_options *ret, const struct cnm_options *o
 	int r = 0;
 
 	ret->grace_s = DEFAULT_GRACE;
+	ret->linger_s = DEFAULT_LINGER;
 	for (size_t i = 0; i < o->n_cluster_store_opts && r == 0; i++)
 		r = set_option(ret, &heartbeat, o->cluster_store_opts[i], err);
 	if (r < 0)

@@ -10,7 +10,7 @@ struct cluster_options {
 	char *url;                             /* NULL: there is no cluster */
 	char *cacertfile, *certfile, *keyfile; /* all or none */
 	struct cnm_ip address;                 /* of this host, for the others */
-	unsigned ttl_s, grace_s;
+	unsigned ttl_s, grace_s, linger_s;
 };
 
 /* Looks up the addresses of the host if it was told an interface. Invalid, in Docker's words. */

@@ -23,7 +23,8 @@ struct forwarding {
 static void note_forwarding(struct cnm_engine *e, const struct network *n,
 			    const struct network_facts *f, struct store_tx *tx)
 {
-	if (e->no_forwarding || n->internal || !n->driver->addresses || n->config_only)
+	if (e->no_forwarding || n->internal || !n->driver->addresses || n->config_only ||
+	    network_is_global(n))
 		return;
 	if (n->ipv4 && !f->forwarding4 && !e->forward4_ours) {
 		e->forward4_ours = true;
@@ -79,13 +80,20 @@ static int enter(struct cnm_engine *e, const struct cnm_network_config *config, 
 	return change_prepare(c, err);
 }
 
+/* Lock held. One of the cluster may have had its name, and been left out. */
+static void free_name(struct cnm_engine *e, struct network *n)
+{
+	model_del_network(&e->model, n);
+	cluster_note_unsettled(e);
+}
+
 /* Lock held: as if it had never been. The row, if there is one, goes too. */
 static void forget(struct cnm_engine *e, struct network *n, const struct forwarding *was, bool row)
 {
 	struct store_tx *tx = store_tx_new(e->store);
 
 	store_tx_delete(tx, STORE_NETWORK, n->id);
-	model_del_network(&e->model, n);
+	free_name(e, n);
 	unnote_forwarding(e, was, tx);
 	if (row)
 		store_commit_later(e->store, tx);
@@ -258,7 +266,7 @@ static void drop_from_model(struct cnm_engine *e, struct network *n)
 		events_network(e->events, "destroy", n, NULL);
 	list_for_each_safe (ep, tmp, &n->endpoints, in_network)
 		model_del_endpoint(&e->model, ep, false);
-	model_del_network(&e->model, n);
+	free_name(e, n);
 }
 
 /* Lock held, which is let go meanwhile. */
@@ -282,10 +290,6 @@ static int remove_network(struct cnm_engine *e, struct network *n, struct cnm_dr
 			r = take_away(e, n, &c, err);
 		if (r == 0) {
 			drop_from_model(e, n);
-			if (e->cluster) { /* one of the cluster may have had its name */
-				e->cluster->unsettled = true;
-				cluster_wake(e->cluster);
-			}
 			pthread_cond_broadcast(&e->changed);
 			return 0;
 		}

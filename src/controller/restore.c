@@ -238,6 +238,29 @@ static int read_boot(struct restore *rs, struct cnm_error *err)
 	return r;
 }
 
+/* Endpoints of other hosts are told of until the cluster's store says otherwise. */
+static int publish_others(struct cnm_engine *e)
+{
+	const struct network *n;
+	const struct endpoint *ep;
+	int r = 0;
+
+	list_for_each (n, &e->model.networks, node)
+		list_for_each (ep, &n->endpoints, in_network)
+			if (r == 0 && endpoint_is_remote(ep))
+				r = publish_endpoint(e, ep);
+	return r;
+}
+
+/* One that is there no more: a first join or a last leave was cut short. */
+static void know_place(struct cnm_engine *e, const struct network *n, const char *name)
+{
+	if (network_is_present(n))
+		applier_know(e->applier, n->id, name);
+	else
+		netns_unpin(e->netns_dir, name, NULL);
+}
+
 /* Namespaces that were there before this daemon. */
 static void know_places(struct cnm_engine *e)
 {
@@ -250,11 +273,11 @@ static void know_places(struct cnm_engine *e)
 	list_for_each (n, &e->model.networks, node) {
 		struct plan p = { 0 };
 
-		if (network_is_global(n) && network_is_present(n))
-			plan_network(e, n, &p);
+		if (network_is_global(n))
+			n->driver->network_plan(n, &e->env, &p);
 		for (size_t i = 0; i < p.n; i++)
 			if (p.items[i].kind == PLAN_NETNS)
-				applier_know(e->applier, n->id, p.items[i].netns.name);
+				know_place(e, n, p.items[i].netns.name);
 		plan_free(&p);
 	}
 }
@@ -293,6 +316,9 @@ int engine_restore(struct cnm_engine *e, struct cnm_error *err)
 		if (r < 0)
 			return cnm_error_errno(err, r, "publish the names of %s", sb->name);
 	}
+	r = publish_others(e);
+	if (r < 0)
+		return cnm_error_errno(err, r, "publish the names of other hosts");
 	know_places(e);
 	return 0;
 }
