@@ -16,6 +16,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "daemon(*options, env): how the fixture starts cnmd")
     config.addinivalue_line("markers", "concurrent: also run under ThreadSanitizer")
     config.addinivalue_line("markers", "steps: crash and failure at every step")
+    config.addinivalue_line("markers", "cluster: long faults of stores and hosts, left out unless asked for")
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -2,6 +2,7 @@
 """Networks of several hosts: hosts with daemons of their own on one segment, with each kind of store."""
 import json
 import threading
+import time
 
 import pytest
 
@@ -199,3 +200,26 @@ def test_removed_from_elsewhere(pair):
     a.disconnect("blue", "two", force=True)
     knows(b, "blue", "two", there=False)
     harness.wait_for(lambda: "blue" not in b.get("/cnm/v1/sandboxes/two")["Networks"], "it is off the network")
+
+
+def calls(host):
+    """How often the daemon has read and written."""
+    with open("/proc/%d/io" % host.daemon.pid) as f:
+        return sum(int(line.split()[1]) for line in f if line.startswith("sysc"))
+
+
+def test_it_rests(pair):
+    """With endpoints of others, one of which is missing in the store for a while, and nothing to do."""
+    a, b = pair.hosts
+    overlay(a, "blue", "10.91.0.0/24")
+    knows(b, "blue", None)
+    a.sandbox("one", "blue")
+    b.sandbox("two", "blue")
+    knows(a, "blue", "two")
+    b.kill9()
+    pair.store.restart(wipe=True)
+    harness.wait_for(lambda: a.get("/info")["ClusterStoreReached"], "the store is back")
+    harness.wait_for(lambda: not store_notes(a) or any("any more" in n for n in store_notes(a)), "it has settled")
+    before = calls(a)
+    time.sleep(2)
+    assert calls(a) - before < 1000, "it turns round and round"

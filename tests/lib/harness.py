@@ -42,6 +42,7 @@ SANITIZER = re.compile(r"ERROR: (Address|Leak|Memory|UndefinedBehavior)Sanitizer
 CHANGES = {"create", "rm", "remove", "connect", "disconnect", "join", "leave", "prune"}
 # How many times as long as on a usual machine things may take: an emulated one is that slow.
 SLOW = float(os.environ.get("CNM_SLOW", "1"))
+LSAN = "print_suppressions=0:suppressions=" + os.path.join(TOP, "tests", "lib", "lsan.supp")
 # A slow machine may take this long for what is awaited; what is there sooner is seen sooner.
 PATIENCE = 20 * SLOW
 # What a command or a request may take.
@@ -271,6 +272,7 @@ class Host:
     def environment(self, **extra):
         env = {"PATH": PATH, "LC_ALL": "C.UTF-8", "HOME": self.folder, "LANG": "C.UTF-8",
                "ASAN_OPTIONS": "detect_leaks=1:abort_on_error=0:handle_abort=1",
+               "LSAN_OPTIONS": LSAN,
                "UBSAN_OPTIONS": "print_stacktrace=1",
                "TSAN_OPTIONS": "second_deadlock_stack=1"}
         env.update(extra)

@@ -20,8 +20,6 @@ import subprocess
 import urllib.error
 import urllib.request
 
-import pytest
-
 import harness
 import netlink
 
@@ -50,6 +48,7 @@ def missing(kind):
 def require(kind):
     why = missing(kind)
     if why:
+        import pytest  # not of who only measures
         pytest.skip(why)
 
 
@@ -200,7 +199,7 @@ class Etcd(Member):
                 "--listen-peer-urls", self.peer(), "--initial-advertise-peer-urls", self.peer(),
                 "--initial-cluster", ",".join("m%d=%s" % (m.number, m.peer())
                                               for m in self.store.members),
-                "--logger", "zap", "--log-level", "warn"]
+                "--logger", "zap", "--log-level", "warn", *self.store.extra]
         tls = self.store.certificates
         if tls:
             argv += ["--client-cert-auth", "--trusted-ca-file", tls.ca, "--cert-file", tls.cert,
@@ -275,11 +274,12 @@ MEMBERS = {"etcd": Etcd, "consul": Consul, "zookeeper": ZooKeeper}
 class Store:
     """Its members; what is done to all is done to each."""
 
-    def __init__(self, kind, netns, folder, addresses=("127.0.0.1",), tls=False):
-        assert len(addresses) == 1 or kind == "etcd", "several members: etcd only"
+    def __init__(self, kind, netns, folder, addresses=("127.0.0.1",), tls=False, extra=()):
+        assert (len(addresses) == 1 and not extra) or kind == "etcd", "several members, options: etcd only"
         assert not tls or kind != "zookeeper", "no TLS: the client library has none"
         self.kind, self.netns, self.folder = kind, netns, os.path.join(str(folder), kind)
         os.makedirs(self.folder)
+        self.extra = list(extra)  # options of its servers
         self.certificates = Certificates(os.path.join(self.folder, "tls"), *addresses) if tls else None
         self.members = []
         self.members += [MEMBERS[kind](self, a, i) for i, a in enumerate(addresses)]
@@ -321,6 +321,20 @@ class Store:
         if wipe:
             self.wipe()
         self.start()
+
+    def save(self):
+        """A backup, for which it is stopped; replaces the one before."""
+        self._each("stop")
+        for member in self.members:
+            shutil.rmtree(member.data + ".saved", ignore_errors=True)
+            shutil.copytree(member.data, member.data + ".saved")
+        self.start()
+
+    def restore(self):
+        """While it is not running: what was saved is what it has."""
+        self._each("wipe")
+        for member in self.members:
+            shutil.copytree(member.data + ".saved", member.data)
 
     def close(self):
         self._each("close")
