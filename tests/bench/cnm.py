@@ -27,10 +27,10 @@ class Engine:
     IMAGE = "busybox"
     BUSYBOX = "/bin/busybox"  # in the image
 
-    def __init__(self, paths, *options, nameserver=None):
+    def __init__(self, paths, *options, nameserver=None, host=None):
         """nameserver: the address of the host's; else it has none."""
         self.paths, self.options = paths, options
-        self.host = Host("-".join(["cnm", *options[1:]]))
+        self.host = host or Host("-".join(["cnm", *options[1:]]))
         with open(self.host.root + RESOLV_CONF, "w") as f:
             f.write("nameserver %s\n" % nameserver if nameserver else "")
         self.socket = self.host.root + SOCKET

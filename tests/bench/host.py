@@ -221,6 +221,11 @@ def resident(pids):
     return sum(kilobytes("/proc/%d/status" % pid, "VmRSS:") for pid in pids) / 1024
 
 
+def anonymous(pids):
+    """That of it which is no file's."""
+    return sum(kilobytes("/proc/%d/status" % pid, "RssAnon:") for pid in pids) / 1024
+
+
 def proportional(pids):
     """The same, but what several processes share counts once."""
     return sum(kilobytes("/proc/%d/smaps_rollup" % pid, "Pss:") for pid in pids) / 1024

@@ -23,11 +23,17 @@
  *       of the program), a query for each NAME. Answered by "STATUS TIME WRONG": the status of
  *       the API's answer; nanoseconds from that to the first right reply for the first name;
  *       how many of all the replies up to then and for the other names were wrong or did not come.
+ *
+ *   reach NETNS ADDRESS NAME METHOD PATH BODY
+ *       The same with one NAME, asked every 100 us, and then an ICMP echo to ADDRESS from NETNS
+ *       every millisecond until one is answered: TIME is that of the answer, and negative if
+ *       there was none. One more word: nanoseconds until the API's answer.
  */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <netinet/ip_icmp.h>
 #include <sched.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -73,6 +79,15 @@ static void enter(const char *path)
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0 || setns(fd, CLONE_NEWNET) < 0)
+		die(path);
+	close(fd);
+}
+
+static void write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) < 0)
 		die(path);
 	close(fd);
 }
@@ -324,6 +339,53 @@ static void join(const char *netns, struct in_addr want, char *names, char *word
 		close(asking);
 }
 
+/* ------------------------------------------------------------------------------------ reach */
+
+static bool echo(int fd, struct in_addr to, uint16_t sequence)
+{
+	struct sockaddr_in addr = { .sin_family = AF_INET, .sin_addr = to };
+	struct icmphdr m = { .type = ICMP_ECHO, .un.echo.sequence = sequence };
+	uint8_t got[128];
+	ssize_t n;
+
+	if (sendto(fd, &m, sizeof(m), 0, (struct sockaddr *)&addr, sizeof(addr)) < 0)
+		return false;
+	n = recv(fd, got, sizeof(got), 0);
+	return n >= (ssize_t)sizeof(m) && got[0] == ICMP_ECHOREPLY;
+}
+
+static int open_echoing(const char *netns)
+{
+	struct timeval wait = { .tv_usec = 1000 };
+	int fd;
+
+	enter(netns);
+	write_text("/proc/sys/net/ipv4/ping_group_range", "0 0");
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, IPPROTO_ICMP);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait)) < 0)
+		die("a socket for echoes");
+	return fd;
+}
+
+static void reach(const char *netns, struct in_addr want, const char *name, char *words[static 3])
+{
+	int echoing = open_echoing(netns), asking = open_asking(netns), api = open_api(), wrong = 0;
+	long long asked = now_ns();
+	int status = request(api, words[0], words[1], words[2]);
+	long long answered = now_ns(), give_up = answered + GIVE_UP_S * 1000000000LL;
+	uint16_t sequence = 0;
+
+	while (!ask_one(asking, name, want) && ++wrong && now_ns() < give_up)
+		usleep(100);
+	while (!echo(echoing, want, htons(++sequence)) && ++wrong && now_ns() < give_up)
+		;
+	printf("%d %lld %d %lld\n", status, now_ns() < give_up ? now_ns() - answered : -1, wrong,
+	       answered - asked);
+	close(api);
+	close(asking);
+	close(echoing);
+}
+
 /* ------------------------------------------------------------------------------------ */
 
 /* Splits the line at its first blanks; what is not there is "". */
@@ -362,6 +424,9 @@ static void run(char *line)
 	} else if (strncmp(line, "join ", 5) == 0 && api_path) {
 		split(line, words, 7);
 		join(words[1], address_of(words[2]), words[3], words + 4);
+	} else if (strncmp(line, "reach ", 6) == 0 && api_path) {
+		split(line, words, 7);
+		reach(words[1], address_of(words[2]), words[3], words + 4);
 	} else {
 		errno = EINVAL;
 		die(line);

@@ -170,7 +170,10 @@ class Docker(Rival):
         self.start_program(["dockerd", "-H", "unix:///run/rival.sock", "--containerd",
                             "/run/containerd.sock", "--storage-driver", "overlay2", "--data-root",
                             "/var/lib/docker", "--exec-root", "/run/docker", "--pidfile",
-                            "/run/docker.pid", "-l", "error"], env)
+                            "/run/docker.pid", "-l", "error", *self.options()], env)
+
+    def options(self):
+        return []
 
     def import_image(self):
         self.busybox()

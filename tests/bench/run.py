@@ -9,6 +9,7 @@ import tempfile
 import cnm
 import containers
 import names
+import overlay
 import rivals
 import traffic
 from host import Failed
@@ -16,6 +17,7 @@ from table import Table
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 WORLDS = cnm, containers, traffic, names
+OTHERS = overlay, rivals
 
 
 class Paths:
@@ -55,7 +57,7 @@ def run_world(table, module, wanted, paths, quick):
 def main(argv):
     quick = "--quick" in argv
     wanted = [word for word in argv if word != "--quick"]
-    known = list(dict.fromkeys([name for module in (*WORLDS, rivals) for name in module.SECTIONS]))
+    known = list(dict.fromkeys([name for module in (*WORLDS, *OTHERS) for name in module.SECTIONS]))
     unknown = [word for word in wanted if word not in known]
     if unknown:
         print("bench: unknown option or figure %s: there are %s" % (unknown[0], ", ".join(known)),
@@ -68,9 +70,10 @@ def main(argv):
     try:
         for module in WORLDS:
             run_world(table, module, wanted, paths, quick)
-        for name, function in rivals.SECTIONS.items():
-            if not wanted or name in wanted:
-                run_section(table, name, function, paths, table, quick)
+        for module in OTHERS:
+            for name, function in module.SECTIONS.items():
+                if not wanted or name in wanted:
+                    run_section(table, name, function, paths, table, quick)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     print("\n%d missed" % table.missed)
