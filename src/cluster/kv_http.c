@@ -257,7 +257,9 @@ int kv_http_open(struct kv_http *h, struct kv *kv, const struct kv_http_ops *ops
 	h->ops = ops;
 	h->ttl_s = ttl_s;
 	h->wake_fd = -1;
-	h->tls = (struct http_tls){ kv->cacertfile, kv->certfile, kv->keyfile };
+	h->tls = (struct http_tls){ .cacertfile = kv->cacertfile,
+				    .certfile = kv->certfile,
+				    .keyfile = kv->keyfile };
 	pthread_mutex_init(&h->lock, NULL);
 	cond_init(&h->idle);
 	return start(h, err);

@@ -17,20 +17,26 @@
 
 #include "cnm/error.h"
 
-/* PEM files; all or none are NULL. They must last as long as the client or loop. */
+/*
+ * PEM files, each of which may be NULL; certfile and keyfile go together. They must last as long as
+ * the client or loop.
+ */
 struct http_tls {
 	const char *cacertfile, *certfile, *keyfile;
+	bool insecure; /* whoever the server is */
 };
 
 #define HTTP_KEPT_MAX 64
 
 struct http_request {
 	const char *method, *url;
-	const void *body; /* NULL: none, not even an empty one */
+	const char *socket; /* path of the unix socket to connect to; NULL: the host of url */
+	const void *body;   /* NULL: none, not even an empty one */
 	size_t len;
 	const char *header;  /* "Name: value" of the request, or NULL */
 	const char *keep;    /* the name of a header of the answer that is wanted, or NULL */
 	size_t max;          /* the body of the answer may have so many bytes */
+	bool once;           /* by a connection of its own, which is not kept */
 	unsigned connect_ms; /* until there is a connection */
 	unsigned ms;         /* for the whole; 0: however long it takes */
 };

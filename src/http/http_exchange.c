@@ -62,6 +62,26 @@ static size_t take_bytes(char *bytes, size_t size, size_t n, void *arg)
 
 /* --------------------------------------------------------------------------- the request */
 
+static bool set_tls(struct http_exchange *x, const struct http_tls *tls)
+{
+	CURLcode (*set)(CURL *, CURLoption, ...) = x->lib->easy_setopt;
+	int bad = 0;
+
+	if (tls->cacertfile) {
+		bad |= set(x->easy, CURLOPT_CAINFO, tls->cacertfile);
+		bad |= set(x->easy, CURLOPT_CAPATH, (char *)NULL);
+	}
+	if (tls->certfile) {
+		bad |= set(x->easy, CURLOPT_SSLCERT, tls->certfile);
+		bad |= set(x->easy, CURLOPT_SSLKEY, tls->keyfile);
+	}
+	if (tls->insecure) {
+		bad |= set(x->easy, CURLOPT_SSL_VERIFYPEER, 0L);
+		bad |= set(x->easy, CURLOPT_SSL_VERIFYHOST, 0L);
+	}
+	return !bad;
+}
+
 /* Options that are the same for all requests. */
 static bool set_common(struct http_exchange *x)
 {
@@ -84,13 +104,7 @@ static bool set_common(struct http_exchange *x)
 	bad |= set(x->easy, CURLOPT_WRITEFUNCTION, take_bytes);
 	bad |= set(x->easy, CURLOPT_WRITEDATA, x);
 	bad |= set(x->easy, CURLOPT_ERRORBUFFER, x->why);
-	if (tls && tls->cacertfile) {
-		bad |= set(x->easy, CURLOPT_CAINFO, tls->cacertfile);
-		bad |= set(x->easy, CURLOPT_CAPATH, (char *)NULL);
-		bad |= set(x->easy, CURLOPT_SSLCERT, tls->certfile);
-		bad |= set(x->easy, CURLOPT_SSLKEY, tls->keyfile);
-	}
-	return !bad;
+	return !bad && (!tls || set_tls(x, tls));
 }
 
 static bool add_header(struct http_exchange *x, const char *line)
@@ -131,6 +145,9 @@ int http_exchange_prepare(struct http_exchange *x, const struct http_request *re
 		return -ENOMEM;
 	bad |= set(x->easy, CURLOPT_CUSTOMREQUEST, req->method);
 	bad |= set(x->easy, CURLOPT_URL, req->url);
+	bad |= set(x->easy, CURLOPT_UNIX_SOCKET_PATH, req->socket);
+	bad |= set(x->easy, CURLOPT_FRESH_CONNECT, (long)req->once);
+	bad |= set(x->easy, CURLOPT_FORBID_REUSE, (long)req->once);
 	bad |= set(x->easy, CURLOPT_HTTPHEADER, x->headers);
 	bad |= set(x->easy, CURLOPT_CONNECTTIMEOUT_MS, (long)req->connect_ms);
 	bad |= set(x->easy, CURLOPT_TIMEOUT_MS, (long)req->ms);
