@@ -6,6 +6,7 @@
 #include "kernel/netlink.h"
 #include "kernel/nft.h"
 #include "kernel/nft_msg.h"
+#include "kernel/program.h"
 
 #define NFT_TABLE_MAX 32
 
@@ -62,13 +63,13 @@ int nft_set_walk(struct nft *n, const struct nft_set *set,
 		 int (*fn)(const struct nlattr *elem, void *arg), void (*again)(void *arg),
 		 void *arg, struct cnm_error *err);
 
-/* ---- nft_run.c */
+/* As program_run(). */
+static inline int nft_run(const char *const argv[], const char *input, char **ret_out,
+			  struct cnm_error *err)
+{
+	static const struct program nft = { "nft", "nftables", 20 };
 
-/*
- * Run nft with these arguments (the first is its name; NULL ends them), input as its stdin. 0, with
- * what it wrote to stdout in *ret_out (NULL allowed) for the caller to free; its exit status, if
- * that is not 0, with its complaint in err; or negative errno.
- */
-int nft_run(const char *const argv[], const char *input, char **ret_out, struct cnm_error *err);
+	return program_run(&nft, argv, input, ret_out, err);
+}
 
 #endif

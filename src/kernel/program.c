@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: LGPL-2.1-or-later */
 /*
- * The nft program, run once. It reads from a file in memory and writes into others, so there is
- * nothing to wait for but its end.
+ * It reads from a file in memory and writes into others, so there is nothing to wait for but its
+ * end.
  */
+#include "kernel/program.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/pidfd.h>
@@ -18,13 +21,13 @@
 
 #include "base/cleanup.h"
 #include "base/clock.h"
-#include "kernel/nft_internal.h"
 
-#define DEADLINE_S 20
-
-static int spawn(const char *const argv[], const int files_of[3], pid_t *ret)
+/* In PATH, else where programs for root are. */
+static int spawn(const struct program *p, const char *const argv[], const int files_of[3],
+		 pid_t *ret)
 {
-	static const char *const paths[] = { "nft", "/usr/sbin/nft", "/sbin/nft" };
+	static const char *const dirs[] = { "", "/usr/sbin/", "/usr/bin/", "/sbin/" };
+	char path[64];
 	const char *env[] = { "PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", NULL };
 	posix_spawn_file_actions_t files;
 	posix_spawnattr_t attr;
@@ -42,9 +45,10 @@ static int spawn(const char *const argv[], const int files_of[3], pid_t *ret)
 		r = posix_spawn_file_actions_adddup2(&files, files_of[i], i);
 	if (r == 0)
 		r = ENOENT;
-	for (size_t i = 0; r == ENOENT && i < sizeof(paths) / sizeof(paths[0]); i++)
-		r = posix_spawnp(ret, paths[i], &files, &attr, (char *const *)argv,
-				 (char *const *)env);
+	for (size_t i = 0; r == ENOENT && i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+		snprintf(path, sizeof(path), "%s%s", dirs[i], p->name);
+		r = posix_spawnp(ret, path, &files, &attr, (char *const *)argv, (char *const *)env);
+	}
 	posix_spawn_file_actions_destroy(&files);
 	posix_spawnattr_destroy(&attr);
 	return -r;
@@ -72,9 +76,9 @@ static int wait_until(pid_t pid, uint64_t end)
 }
 
 /* Its exit status, or -ETIME when it had to be killed, or another failure. */
-static int wait_for(pid_t pid)
+static int wait_for(const struct program *p, pid_t pid)
 {
-	int r = wait_until(pid, clock_mono_ns() + DEADLINE_S * 1000000000ull), status;
+	int r = wait_until(pid, clock_mono_ns() + p->deadline_s * 1000000000ull), status;
 
 	if (r < 0)
 		kill(pid, SIGKILL);
@@ -89,7 +93,7 @@ static int wait_for(pid_t pid)
 /* A file in memory, not inherited but as what spawn() makes of it. */
 static int memory_file(const char *content)
 {
-	_close_ int fd = memfd_create("nft", MFD_CLOEXEC);
+	_close_ int fd = memfd_create("program", MFD_CLOEXEC);
 	size_t done = 0, len = strlen(content);
 
 	if (fd < 0)
@@ -104,7 +108,7 @@ static int memory_file(const char *content)
 	return take_fd(&fd);
 }
 
-/* The first line of what nft said. */
+/* The first line of what it said. */
 static void complaint(int fd, char *buf, size_t size)
 {
 	ssize_t n = pread(fd, buf, size - 1, 0);
@@ -133,43 +137,45 @@ static int read_all(int fd, char **ret)
 	return 0;
 }
 
-static int run(const char *const argv[], const int files[3], struct cnm_error *err)
+static int run(const struct program *p, const char *const argv[], const int files[3],
+	       struct cnm_error *err)
 {
 	char said[512];
 	pid_t pid = 0;
-	int r = spawn(argv, files, &pid);
+	int r = spawn(p, argv, files, &pid);
 
 	if (r == -ENOENT)
-		return cnm_error_set(
-			err, CNM_E_INTERNAL,
-			"the program nft is neither in PATH nor in /usr/sbin or /sbin; "
-			"install the package nftables");
+		return cnm_error_set(err, CNM_E_INTERNAL,
+				     "the program %s is neither in PATH nor in /usr/sbin, /usr/bin "
+				     "or /sbin; install the package %s",
+				     p->name, p->package);
 	if (r < 0)
-		return cnm_error_errno(err, r, "start nft");
-	r = wait_for(pid);
+		return cnm_error_errno(err, r, "start %s", p->name);
+	r = wait_for(p, pid);
 	if (r == -ETIME)
 		return cnm_error_set(err, CNM_E_UNAVAILABLE,
-				     "nft did not end within %d seconds and was killed",
-				     DEADLINE_S);
+				     "%s did not end within %u seconds and was killed", p->name,
+				     p->deadline_s);
 	if (r < 0)
-		return cnm_error_errno(err, r, "wait for nft");
+		return cnm_error_errno(err, r, "wait for %s", p->name);
 	if (r > 0) {
 		complaint(files[2], said, sizeof(said));
-		cnm_error_set(err, CNM_E_INTERNAL, "nft ended with status %d: %s", r, said);
+		cnm_error_set(err, CNM_E_INTERNAL, "%s ended with status %d: %s", p->name, r, said);
 	}
 	return r;
 }
 
-int nft_run(const char *const argv[], const char *input, char **ret_out, struct cnm_error *err)
+int program_run(const struct program *p, const char *const argv[], const char *input,
+		char **ret_out, struct cnm_error *err)
 {
 	_close_ int in = memory_file(input), out = memory_file(""), said = memory_file("");
 	int r = in < 0 ? in : out < 0 ? out : said < 0 ? said : 0;
 
 	if (r < 0)
 		return cnm_error_errno(err, r, "make a file in memory");
-	r = run(argv, (const int[]){ in, out, said }, err);
+	r = run(p, argv, (const int[]){ in, out, said }, err);
 	if (r != 0 || !ret_out)
 		return r;
 	r = read_all(out, ret_out);
-	return r < 0 ? cnm_error_errno(err, r, "read what nft wrote") : 0;
+	return r < 0 ? cnm_error_errno(err, r, "read what %s wrote", p->name) : 0;
 }
