@@ -107,7 +107,7 @@ _cnm() {
 		[[ -n $(_cnm_group_of "${words[0]-}") ]] && words=("${words[0]}")
 		mapfile -t COMPREPLY < <(compgen -W "$(_cnm_options "${words[@]:0:2}")" -- "$cur")
 	elif ((${#words[@]} == 0)) || { ((${#words[@]} == 1)) &&
-		[[ ${words[0]} =~ ^(container|endpoint|image|network|node|sandbox|volume)$ ]]; }; then
+		[[ ${words[0]} =~ ^(container|endpoint|image|network|node|plugin|sandbox|volume)$ ]]; }; then
 		mapfile -t COMPREPLY < <(compgen -W "$(_cnm_commands "${words[@]}")" -- "$cur")
 	else
 		mapfile -t COMPREPLY < <(compgen -W "$(_cnm_arguments "${words[@]}")" -- "$cur")

@@ -79,6 +79,7 @@ struct cnm_options {
 	const char *cluster_store, *cluster_advertise;
 	const char *const *cluster_store_opts;
 	size_t n_cluster_store_opts;
+	unsigned plugin_timeout_ms; /* of each call to a plugin; 0 means 10 s */
 	void (*log)(int level, const char *line, void *arg); /* 3 error .. 7 debug; NULL: stderr */
 	void *log_arg;
 };
@@ -166,6 +167,15 @@ int cnm_network_list(struct cnm_engine *engine, const char *filters, char **ret_
 int cnm_network_prune(struct cnm_engine *engine, const char *filters, struct cnm_dry_run *dry,
 		      char **ret_json, struct cnm_error *err);
 
+#define CNM_SUBNET_SIZE 52
+/*
+ * A subnet that a new network of this driver would be given now; avoid: prefixes that it must not
+ * overlap besides. Nothing is reserved.
+ */
+int cnm_subnet_choose(struct cnm_engine *engine, const char *driver, bool ipv6,
+		      const char *const *avoid, size_t n_avoid, char ret[CNM_SUBNET_SIZE],
+		      struct cnm_error *err);
+
 /* ------------------------------------------------------------------------------- endpoints */
 
 struct cnm_endpoint_config {
@@ -235,6 +245,14 @@ struct cnm_sandbox_config {
 	const struct cnm_kv *labels;
 	size_t n_labels;
 	/*
+	 * Its namespace is another program's: when an endpoint joins, a veth whose other end is on
+	 * the host is made, named as the endpoint's "Interface", with its MAC and the network's
+	 * MTU, and that program takes it into its namespace and sets it up. Nothing in it is ours:
+	 * addresses, routes, names, files. When the veth is gone, so is the sandbox, and its
+	 * endpoints, however made.
+	 */
+	bool foreign;
+	/*
 	 * Only enter it: its name, interface names, addresses and MACs are taken and kept, also
 	 * over a reboot, until it is removed. cnm_sandbox_start() makes it, cnm_sandbox_stop()
 	 * takes it away. While stopped it does not hold its networks: one that is removed goes with
@@ -271,11 +289,15 @@ int cnm_sandbox_start(struct cnm_engine *engine, const char *ref, struct cnm_dry
 		      struct cnm_error *err);
 int cnm_sandbox_stop(struct cnm_engine *engine, const char *ref, struct cnm_dry_run *dry,
 		     struct cnm_error *err);
+/* Instead of what it publishes, publish this from now on; n 0: nothing. */
+int cnm_sandbox_publish(struct cnm_engine *engine, const char *ref,
+			const struct cnm_publish *publish, size_t n, struct cnm_dry_run *dry,
+			struct cnm_error *err);
 /* Also of the endpoints that bear its name, of its names in DNS and of its pinned namespace. */
 int cnm_sandbox_rename(struct cnm_engine *engine, const char *ref, const char *name,
 		       struct cnm_error *err);
 /*
- * {"Id","Name","Hostname","Created","State","Declared","Adopted","NetnsPath","HostsPath","ResolvConfPath",
+ * {"Id","Name","Hostname","Created","State","Declared","Adopted","Foreign","NetnsPath","HostsPath","ResolvConfPath",
  *  "HostnamePath","Labels","Networks":{name: EndpointSettings},"Gateway4","Gateway6","Confined",
  *  "Publish":[{"Protocol","HostIp","HostFirst","HostLast","First","Last"}],
  *  "Ports":[the same, as it is now: one an address of the host, none while stopped],
@@ -326,6 +348,17 @@ int cnm_node_inspect(struct cnm_engine *engine, const char *ref, char **ret_json
 /* Forgets a host that is lost; its endpoints are removed and leave tombstones. CONFLICT if it is
  * up. */
 int cnm_node_remove(struct cnm_engine *engine, const char *ref, struct cnm_error *err);
+
+/* ---------------------------------------------------------------------------------- plugins */
+
+/*
+ * Those that are found in the plugin folders, or were used: an array of {"Name","Address" (what
+ * tells where it is),"State":"active"|"failed" (the last call was not answered)|"unused",
+ * "Implements":["NetworkDriver"|"IpamDriver"],"Scope":"local"|"global"|"","LastError",
+ * "LatencyMs","MeanLatencyMs" (of answered calls),"Calls","Failures","UnderWay","LongestMs" (of
+ * the calls under way),"Networks" (that are its),"Debts" (what it has still to be told of)}.
+ */
+int cnm_plugin_list(struct cnm_engine *engine, char **ret_json, struct cnm_error *err);
 
 /*
  * A flow of packets. from and to: a sandbox, "host", or an address. port 0: any packet at all,

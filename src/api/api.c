@@ -16,10 +16,14 @@
 #include "base/str.h"
 
 static const struct api_route *const tables[] = {
-	api_system_routes,           api_event_routes, api_network_routes, api_sandbox_routes,
-	api_endpoint_routes,         api_dns_routes,   api_node_routes,    api_container_routes,
-	api_container_stream_routes, api_exec_routes,  api_image_routes,   api_image_work_routes,
-	api_volume_routes,           api_why_routes,   api_absent_routes,
+	api_system_routes,     api_event_routes,
+	api_network_routes,    api_sandbox_routes,
+	api_endpoint_routes,   api_dns_routes,
+	api_node_routes,       api_plugin_routes,
+	api_container_routes,  api_container_stream_routes,
+	api_exec_routes,       api_image_routes,
+	api_image_work_routes, api_volume_routes,
+	api_why_routes,        api_absent_routes,
 };
 #define N_TABLES (sizeof(tables) / sizeof(*tables))
 

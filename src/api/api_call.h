@@ -49,6 +49,7 @@ extern const struct api_route api_sandbox_routes[];
 extern const struct api_route api_endpoint_routes[];
 extern const struct api_route api_dns_routes[];
 extern const struct api_route api_node_routes[];
+extern const struct api_route api_plugin_routes[];
 extern const struct api_route api_container_routes[];
 extern const struct api_route api_container_stream_routes[];
 extern const struct api_route api_exec_routes[];

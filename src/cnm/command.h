@@ -46,8 +46,8 @@ struct command {
 
 /* Each ends with an entry whose name is NULL. */
 extern const struct command container_commands[], endpoint_commands[], image_commands[],
-	network_commands[], node_commands[], sandbox_commands[], system_commands[],
-	volume_commands[];
+	network_commands[], node_commands[], plugin_commands[], sandbox_commands[],
+	system_commands[], volume_commands[];
 
 enum option_kind {
 	OPTION_FLAG,     /* bool: --x, --x=false */

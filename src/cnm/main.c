@@ -25,6 +25,7 @@ static const struct {
 	{ "image", "Manage images", image_commands },
 	{ "network", "Manage networks", network_commands },
 	{ "node", "Manage the hosts of the cluster", node_commands },
+	{ "plugin", "Look at other people's drivers", plugin_commands },
 	{ "sandbox", "Manage sandboxes", sandbox_commands },
 	{ "volume", "Manage volumes", volume_commands },
 };

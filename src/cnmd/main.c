@@ -87,6 +87,7 @@ static const char help_text[] =
 	"                         kv.cacertfile, kv.certfile, kv.keyfile (TLS), discovery.ttl,\n"
 	"                         discovery.heartbeat, cnm.grace, cnm.linger (s); may be given\n"
 	"                         several times\n"
+	"  --plugin-timeout S     how long a plugin may take to answer a call (default 10)\n"
 	"  --log-level LEVEL      error, warn, info or debug (default info)\n"
 	"  --teardown             remove everything the engine made, and exit\n"
 	"  --version, --help\n";
@@ -115,6 +116,7 @@ enum {
 	OPT_CLUSTER_STORE,
 	OPT_CLUSTER_ADVERTISE,
 	OPT_CLUSTER_STORE_OPT,
+	OPT_PLUGIN_TIMEOUT,
 	OPT_LOG_LEVEL,
 	OPT_TEARDOWN,
 	OPT_VERSION,
@@ -146,6 +148,7 @@ static const struct option long_options[] = {
 	{ "cluster-store", required_argument, NULL, OPT_CLUSTER_STORE },
 	{ "cluster-advertise", required_argument, NULL, OPT_CLUSTER_ADVERTISE },
 	{ "cluster-store-opt", required_argument, NULL, OPT_CLUSTER_STORE_OPT },
+	{ "plugin-timeout", required_argument, NULL, OPT_PLUGIN_TIMEOUT },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "teardown", no_argument, NULL, OPT_TEARDOWN },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -199,6 +202,20 @@ static int set_pool(struct settings *s, const char *text)
 		return -EINVAL;
 	}
 	s->engine.pool_size = (unsigned)n;
+	return 0;
+}
+
+static int set_plugin_timeout(struct settings *s, const char *text)
+{
+	long n;
+
+	if (str_to_long(text, 1, 300, &n) < 0) {
+		fprintf(stderr,
+			"cnmd: --plugin-timeout %s: it is a number of seconds from 1 to 300\n",
+			text);
+		return -EINVAL;
+	}
+	s->engine.plugin_timeout_ms = (unsigned)n * 1000;
 	return 0;
 }
 
@@ -294,6 +311,8 @@ static int set_option(struct settings *s, int option, const char *value)
 		return 0;
 	case OPT_CLUSTER_STORE_OPT:
 		return add(&s->engine.cluster_store_opts, &s->engine.n_cluster_store_opts, value);
+	case OPT_PLUGIN_TIMEOUT:
+		return set_plugin_timeout(s, value);
 	case OPT_LOG_LEVEL:
 		return set_log_level(value);
 	case OPT_TEARDOWN:

@@ -5,7 +5,8 @@
 #include <string.h>
 
 #include "base/log.h"
-#include "controller/engine.h"
+#include "controller/cluster.h"
+#include "controller/remote.h"
 #include "model/codec.h"
 
 int change_prepare(struct change *c, struct cnm_error *err)
@@ -59,6 +60,44 @@ void change_free(struct change *c)
 	plan_free(&c->before);
 	plan_free(&c->after);
 	plan_diff_free(&c->diff);
+}
+
+/* ---- others, who are asked before and told afterwards */
+
+void engine_afterwards(struct cnm_engine **e)
+{
+	cluster_afterwards(*e);
+	remote_afterwards(*e);
+}
+
+int engine_ask_endpoint(struct cnm_engine *e, struct endpoint *ep, struct cnm_error *err)
+{
+	int r = remote_give_addresses(e, ep, err);
+
+	return r < 0 ? r : cluster_claim_endpoint(e, ep, err);
+}
+
+int engine_ask_to_join(struct cnm_engine *e, struct sandbox *sb, struct cnm_error *err)
+{
+	int r = cluster_claim_sandbox(e, sb, err);
+
+	return r < 0 ? r : remote_join_sandbox(e, sb, err);
+}
+
+int engine_ask_sandbox(struct cnm_engine *e, struct sandbox *sb, struct cnm_error *err)
+{
+	bool was_busy = sb->busy;
+	struct endpoint *ep;
+	int r = 0;
+
+	sb->busy = true;
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		if (r == 0 && ep->state == OBJ_CREATING)
+			r = remote_give_addresses(e, ep, err);
+	if (r == 0 && !sb->stopped)
+		r = engine_ask_to_join(e, sb, err);
+	sb->busy = was_busy;
+	return r;
 }
 
 /* ---- rows */

@@ -102,13 +102,6 @@ void cluster_drop_abandoned(struct cnm_engine *e);
  * is free whether the store is reached or not.
  */
 void cluster_afterwards(struct cnm_engine *e);
-static inline void cluster_afterwards_p(struct cnm_engine **e)
-{
-	cluster_afterwards(*e);
-}
-/* Declared before LOCKED: that, when the lock has been let go, however the function ends. */
-#define CLUSTER_AFTERWARDS(e) \
-	_cleanup_(cluster_afterwards_p) __attribute__((unused)) struct cnm_engine *afterwards = e
 /*
  * Lock held on entry and exit, let go meanwhile. An endpoint of another host, removed by force: it
  * leaves a tombstone for that one. Without force it is refused.

@@ -17,6 +17,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "controller/cluster.h"
+#include "controller/remote.h"
 #include "model/codec.h"
 
 struct ids {
@@ -32,6 +33,7 @@ struct batch {
 	struct ids named; /* endpoints whose names are to be published */
 	struct ids added; /* networks not known before */
 	bool failed;      /* memory ran out: everything is compared */
+	bool hosts;       /* they are others now */
 	bool wake;        /* there may be something to do for the worker, which calls us too */
 };
 
@@ -181,6 +183,8 @@ static void add_network(struct batch *b, const char *id, const json_t *value)
 		return;
 	}
 	note_id(b, &b->added, n->id);
+	if (n->plugin)
+		agent_start(b->e, n->plugin);
 	tx_put_network(&b->tx, n, STORE_READY, true);
 	events_network(b->e->events, "create", n, NULL);
 }
@@ -305,6 +309,8 @@ static void finish(struct batch *b)
 	free(b->added.v);
 	if (b->wake)
 		cluster_wake(b->e->cluster);
+	if (b->hosts)
+		agents_wake(b->e);
 }
 
 /* ... that is not ours any more: we were lost, and another took it. */
@@ -329,11 +335,13 @@ static void follow(struct batch *b, const struct cluster_key *key, const json_t 
 		break;
 	case CLUSTER_ALIVE:
 		follow_alive(b, key, value);
+		b->hosts = true;
 		break;
 	case CLUSTER_TOMBSTONE:
 		b->e->cluster->unsettled |= value && map_get(&b->e->model.endpoint_by_id, key->id);
 		break;
 	case CLUSTER_HOST:
+		b->hosts = true;
 		b->e->cluster->entered &= value || !streq(key->id, b->e->engine_id);
 		break;
 	case CLUSTER_NAME:

@@ -99,7 +99,7 @@ static int check_peer(const struct endpoint *ep, const struct driver_env *env,
 
 	if (strlen(ep->host) != ID_SIZE - 1)
 		return cnm_error_set(err, CNM_E_INVALID, "\"%s\" is no host's id", ep->host);
-	if (!mac_is_unicast(&ep->mac))
+	if (!mac_is_unicast(&ep->mac) && !(ep->network->plugin && !mac_is_set(&ep->mac)))
 		return cnm_error_set(err, CNM_E_INVALID, "\"%s\" cannot be an endpoint's MAC",
 				     mac_format(&ep->mac, other));
 	for (unsigned i = 0; i < 2; i++)
@@ -152,9 +152,10 @@ int cluster_peer_decode(const char *id, struct network *n, const json_t *value,
 
 json_t *cluster_endpoint_body(const struct cnm_engine *e, const struct endpoint *ep)
 {
-	static const char *const own[] = { "aliases",   "declared", "driver_opts", "gw_priority",
-					   "ifname",    "joined",   "links",       "fixed_ip4",
-					   "fixed_ip6", "fixed_mac" };
+	static const char *const own[] = { "aliases", "asked",         "declared",  "driver_opts",
+					   "join",    "exposed_ports", "fixed_ip4", "fixed_ip6",
+					   "ifname",  "fixed_mac",     "joined",    "gw_priority",
+					   "links" };
 	_free_ char *text = endpoint_encode(ep);
 	json_t *o = text ? json_loads(text, 0, NULL) : NULL;
 	char ip[IP_STR];

@@ -35,6 +35,7 @@ void comparison_free(struct comparison *c)
 	plan_free(&c->want);
 	plan_free(&c->have);
 	plan_diff_free(&c->diff);
+	free(c->lost);
 }
 
 char (*compare_sandboxes(struct cnm_engine *e, bool (*pick)(const struct sandbox *sb),
@@ -88,8 +89,8 @@ static void want_host(const struct cnm_engine *e, struct plan *want, struct plan
 
 			if (endpoint_is_stopped(ep))
 				continue;
-			if (ep->sandbox && n->driver->endpoint_plan)
-				n->driver->endpoint_plan(ep, &e->env, ready ? want : ignore);
+			if (ep->sandbox)
+				plan_endpoint(e, ep, ready ? want : ignore);
 		}
 	}
 	list_for_each (sb, &e->model.sandboxes, node) {
@@ -120,7 +121,7 @@ static int want_network(const struct cnm_engine *e, const struct network *n, str
 
 		if (!ep->sandbox || endpoint_is_stopped(ep))
 			continue;
-		n->driver->endpoint_plan(ep, &e->env, ready ? want : ignore);
+		plan_endpoint(e, ep, ready ? want : ignore);
 		stays |= ready;
 	}
 	return stays ? COMPARED : COMPARE_BUSY;
@@ -134,7 +135,7 @@ static int want_network(const struct cnm_engine *e, const struct network *n, str
 static bool concerns(const struct plan_op *op, const char *place, bool network)
 {
 	const struct plan_item *i = op->want ? op->want : op->have;
-	bool near_end = i->kind == PLAN_LINK && i->link.type == PLAN_VETH;
+	bool near_end = !streq(plan_item_home(i), i->sandbox);
 
 	if (!place[0] || network)
 		return streq(i->sandbox, place) && (!near_end || !op->want);
@@ -201,7 +202,26 @@ static void free_keys(struct map *m)
 	map_free(m);
 }
 
-/* Drop the ops about what a request has in hand, and those about other places. */
+/* Is it to make a veth again whose other end was somebody else's? */
+static bool is_lost(const struct plan_op *op)
+{
+	const struct plan_item *w = op->want;
+
+	return op->action == PLAN_ADD && w && w->kind == PLAN_LINK && w->link.peer_away;
+}
+
+static int note_lost(struct comparison *c, const char *id)
+{
+	char(*longer)[ID_SIZE] = reallocarray(c->lost, c->n_lost + 1, ID_SIZE);
+
+	if (!longer)
+		return -ENOMEM;
+	c->lost = longer;
+	str_copy(c->lost[c->n_lost++], ID_SIZE, id);
+	return 0;
+}
+
+/* Drop the ops about what a request has in hand and about other places; note what is lost. */
 static int leave_out(struct comparison *c, const struct plan *ignore, const char *place)
 {
 	struct plan_diff *d = &c->diff;
@@ -216,7 +236,11 @@ static int leave_out(struct comparison *c, const struct plan *ignore, const char
 
 		if (!key)
 			r = -ENOMEM;
-		else if (!map_get(&keys, key) && concerns(op, place, c->network))
+		else if (map_get(&keys, key) || !concerns(op, place, c->network))
+			continue;
+		else if (is_lost(op))
+			r = note_lost(c, item->owner);
+		else
 			d->ops[n++] = *op;
 	}
 	free_keys(&keys);
@@ -369,6 +393,20 @@ static void note_checked(struct cnm_engine *e, const char *place)
 		sb->checked = true;
 }
 
+/* Without the turn. */
+static void withdraw_lost(struct cnm_engine *e, const struct comparison *c)
+{
+	for (unsigned i = 0; i < c->n_lost; i++) {
+		struct cnm_error err = { 0 };
+
+		if (engine_withdraw_foreign(e, c->lost[i], &err) < 0)
+			log_warn("endpoint %.12s, whose sandbox is gone, is not withdrawn: %s",
+				 c->lost[i], err.text);
+		else
+			log_info("endpoint %.12s is withdrawn: its sandbox is gone", c->lost[i]);
+	}
+}
+
 int compare_and_mend(struct cnm_engine *e, const char *place, struct mended *m,
 		     struct cnm_error *err)
 {
@@ -382,6 +420,7 @@ int compare_and_mend(struct cnm_engine *e, const char *place, struct mended *m,
 		note_checked(e, place);
 	}
 	applier_leave(e->applier);
+	withdraw_lost(e, &c);
 	comparison_free(&c);
 	return r;
 }

@@ -22,6 +22,9 @@ struct comparison {
 	struct plan_diff diff;
 	bool ruleset_missing; /* the firewall's table was not there, or of another version */
 	bool network;         /* the place is that of a network */
+	/* Endpoints whose veths went with somebody else's namespace: no difference to mend. */
+	char (*lost)[ID_SIZE];
+	unsigned n_lost;
 };
 void comparison_free(struct comparison *c);
 
@@ -47,7 +50,10 @@ int compare_place(struct cnm_engine *e, const char *place, struct comparison *re
  */
 unsigned compare_mend(struct cnm_engine *e, const char *place, struct comparison *c,
 		      struct mended *m);
-/* Both, with the turn taken; afterwards the place counts as checked. */
+/*
+ * Both, with the turn taken; afterwards the place counts as checked, and the endpoints that are
+ * lost are withdrawn.
+ */
 int compare_and_mend(struct cnm_engine *e, const char *place, struct mended *m,
 		     struct cnm_error *err);
 

@@ -59,6 +59,11 @@ static int find_asker(struct cnm_engine *e, const char *ref, struct asker *a, st
 				     "container %s is not running, and resolves names only then: "
 				     "start it with `cnm start %s`",
 				     sb->name, sb->name);
+	if (sb->source == NETNS_FOREIGN)
+		return cnm_error_set(err, CNM_E_INVALID,
+				     "sandbox %s is another program's, which resolves names in it: "
+				     "ask there",
+				     sb->name);
 	memcpy(a->id, sb->id, sizeof(a->id));
 	a->name = strdup(sb->name);
 	a->on_host = sb->source == NETNS_HOST;

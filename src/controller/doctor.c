@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "controller/cluster.h"
 #include "controller/compare.h"
+#include "controller/remote.h"
 
 static json_t *attrs_json(const struct plan_item *i)
 {
@@ -115,6 +116,7 @@ static void take_notes(struct cnm_engine *e, json_t *notes)
 		json_push(notes, json_string(fault));
 	free(fault);
 	cluster_doctor(e, notes);
+	remote_doctor(e, notes);
 }
 
 static int examine_all(struct cnm_engine *e, char (*ids)[ID_SIZE], unsigned n, bool repair,

@@ -17,6 +17,7 @@
 #include "controller/cluster.h"
 #include "controller/gateway_network.h"
 #include "controller/ports.h"
+#include "controller/remote.h"
 
 /* Lock held: the names that an endpoint of this network could get, into ret. */
 static void list_candidates(const struct network *n, const struct sandbox *sb, const char *forced,
@@ -58,7 +59,7 @@ static void gather_ifnames(struct cnm_engine *e, const char *sandbox, const char
 	else if (network && model_find_network(&e->model, network, &n, &m) != REF_FOUND)
 		n = NULL;
 	if (n && model_find_sandbox(&e->model, sandbox, &sb, &m) == REF_FOUND &&
-	    sb->source != NETNS_HOST && !sb->stopped) {
+	    sb->source != NETNS_HOST && sandbox_is_open(sb)) {
 		memcpy(id, sb->id, ID_SIZE);
 		list_candidates(n, sb, forced, ret);
 	}
@@ -139,6 +140,7 @@ static int carry_out_join(struct cnm_engine *e, struct endpoint *ep,
 
 	tx_put_endpoint(&ready, ep, STORE_READY, true);
 	tx_put_network(&ready, ep->network, STORE_READY, false);
+	remote_put_joined(e, ep, ready);
 	gateway_rows(gateway, &ready);
 	put_ports(&ready, sb);
 	sb->busy = true;
@@ -189,7 +191,7 @@ int cnm_network_connect(struct cnm_engine *e, const char *network, const char *s
 		return r;
 	reconcile_sandbox_first(e, sandbox);
 	gather_ifnames(e, sandbox, network, NULL, forced_name(config), &taken);
-	CLUSTER_AFTERWARDS(e);
+	AFTERWARDS(e);
 	LOCKED(&e->lock);
 	r = engine_pair(e, network, sandbox, &n, &sb, err);
 	if (r < 0)
@@ -198,8 +200,8 @@ int cnm_network_connect(struct cnm_engine *e, const char *network, const char *s
 	r = endpoint_add(e, n, sb, config ? config : &plain, &taken, &ep, err);
 	if (r < 0)
 		return r;
-	if (!dry && !sb->stopped)
-		r = cluster_claim_sandbox(e, sb, err);
+	if (!dry)
+		r = engine_ask_sandbox(e, sb, err);
 	if (r == 0)
 		r = gateway_begin(e, sb, &taken, &gateway, err);
 	if (r == 0 && (r = ports_begin(e, sb, NULL, &ports, err)) < 0)
@@ -239,6 +241,7 @@ static int take_away(struct cnm_engine *e, const struct endpoint *ep,
 	int r;
 
 	store_tx_delete(gone, STORE_ENDPOINT, ep->id);
+	remote_put_left(e, ep, true, &gone);
 	gateway_rows(gateway, &gone);
 	if (ep->sandbox)
 		put_ports(&gone, ep->sandbox);
@@ -259,9 +262,10 @@ static int leave_rows(struct cnm_engine *e, struct endpoint *ep,
 		      const struct gateway_change *gateway, struct change *c, struct cnm_error *err)
 {
 	struct store_tx *tx = store_tx_new(e->store), *last;
+	struct endpoint left = remote_without_join(ep);
 	struct row_bufs bufs;
 	struct store_row row;
-	int r = row_endpoint(ep, STORE_READY, &bufs, &row);
+	int r = row_endpoint(&left, STORE_READY, &bufs, &row);
 
 	if (r < 0) {
 		store_tx_free(tx);
@@ -271,6 +275,7 @@ static int leave_rows(struct cnm_engine *e, struct endpoint *ep,
 	store_tx_update(tx, &row);
 	free((char *)row.body);
 	last = store_tx_new(e->store);
+	remote_put_left(e, ep, false, &last);
 	gateway_rows(gateway, &last);
 	put_ports(&last, ep->sandbox);
 	r = change_carry_out(e, c, tx, last, STORE_NORMAL, err);
@@ -327,6 +332,7 @@ static int withdraw(struct cnm_engine *e, struct endpoint *ep, bool keep, struct
 		if (sb && !sb->stopped)
 			events_network(e->events, "disconnect", ep->network, sb);
 		endpoint_detach(ep);
+		remote_forget_join(ep);
 		ep->state = OBJ_READY;
 		if (!keep)
 			model_del_endpoint(&e->model, ep, true);
@@ -375,11 +381,31 @@ int engine_withdraw_endpoint(struct cnm_engine *e, const char *id, struct cnm_er
 {
 	struct endpoint *ep;
 	int r;
-	CLUSTER_AFTERWARDS(e);
+	AFTERWARDS(e);
 	LOCKED(&e->lock);
 
 	r = engine_endpoint(e, id, &ep, err);
 	return r < 0 ? r : withdraw(e, ep, false, NULL, err);
+}
+
+int engine_withdraw_foreign(struct cnm_engine *e, const char *id, struct cnm_error *err)
+{
+	char sandbox[ID_SIZE] = "";
+	struct endpoint *ep;
+	int r;
+
+	pthread_mutex_lock(&e->lock);
+	ep = map_get(&e->model.endpoint_by_id, id);
+	if (ep && ep->sandbox && ep->sandbox->source == NETNS_FOREIGN)
+		memcpy(sandbox, ep->sandbox->id, ID_SIZE);
+	pthread_mutex_unlock(&e->lock);
+	if (!sandbox[0])
+		return 0;
+	r = cnm_sandbox_remove(e, sandbox, NULL, err);
+	if (r < 0 && r != -ENOENT)
+		return r;
+	r = engine_withdraw_endpoint(e, id, err); /* if it was declared it is left */
+	return r == -ENOENT ? 0 : r;
 }
 
 int cnm_network_disconnect(struct cnm_engine *e, const char *network, const char *sandbox,
@@ -392,7 +418,7 @@ int cnm_network_disconnect(struct cnm_engine *e, const char *network, const char
 	int r;
 
 	reconcile_sandbox_first(e, sandbox);
-	CLUSTER_AFTERWARDS(e);
+	AFTERWARDS(e);
 	LOCKED(&e->lock);
 	if (force && model_find_sandbox(&e->model, sandbox, &sb, &matches) != REF_FOUND)
 		return force_disconnect(e, network, sandbox, dry, err);
@@ -436,7 +462,7 @@ int cnm_endpoint_create(struct cnm_engine *e, const char *network,
 
 	if (r < 0)
 		return r;
-	CLUSTER_AFTERWARDS(e);
+	AFTERWARDS(e);
 	LOCKED(&e->lock);
 	r = engine_network(e, network, &n, err);
 	if (r < 0)
@@ -450,10 +476,11 @@ int cnm_endpoint_create(struct cnm_engine *e, const char *network,
 	if (r < 0)
 		return r;
 	ep->declared = true;
-	r = dry ? 0 : cluster_claim_endpoint(e, ep, err);
+	r = dry ? 0 : engine_ask_endpoint(e, ep, err);
 	if (r == 0 && !dry) {
 		tx = store_tx_new(e->store);
 		tx_put_endpoint(&tx, ep, STORE_READY, true);
+		remote_put_joined(e, ep, tx);
 		tx_put_network(&tx, n, STORE_READY, false);
 		pthread_mutex_unlock(&e->lock);
 		r = store_commit(e->store, tx, STORE_FULL, err);
@@ -477,7 +504,7 @@ int cnm_endpoint_remove(struct cnm_engine *e, const char *ref, bool force, struc
 {
 	struct endpoint *ep;
 	int r;
-	CLUSTER_AFTERWARDS(e);
+	AFTERWARDS(e);
 	LOCKED(&e->lock);
 
 	r = engine_endpoint(e, ref, &ep, err);
@@ -492,16 +519,19 @@ int cnm_endpoint_remove(struct cnm_engine *e, const char *ref, bool force, struc
 	return withdraw(e, ep, false, dry, err);
 }
 
-/* An endpoint and a sandbox, valid together. */
+/* An endpoint and a sandbox, valid together, and nobody is about to take its network away. */
 static int find_join(struct cnm_engine *e, const char *ref, const char *sandbox,
 		     struct endpoint **ep, struct sandbox **sb, struct cnm_error *err)
 {
+	struct network *n;
 	int r;
 
 	do {
 		r = engine_sandbox(e, sandbox, true, sb, err);
 		if (r >= 0)
 			r = engine_endpoint(e, ref, ep, err);
+		if (r == 0)
+			r = engine_network_to_join(e, (*ep)->network->id, &n, err);
 	} while (r > 0);
 	return r;
 }
@@ -513,6 +543,7 @@ static int join_rows(struct cnm_engine *e, struct endpoint *ep, struct change *c
 	struct store_tx *joined = store_tx_new(e->store);
 
 	tx_put_endpoint(&joined, ep, STORE_READY, false);
+	remote_put_joined(e, ep, joined);
 	put_ports(&joined, ep->sandbox);
 	return change_carry_out(e, c, store_tx_new(e->store), joined, STORE_NORMAL, err);
 }
@@ -529,6 +560,7 @@ int cnm_endpoint_join(struct cnm_engine *e, const char *ref, const char *sandbox
 
 	reconcile_sandbox_first(e, sandbox);
 	gather_ifnames(e, sandbox, NULL, ref, NULL, &taken);
+	AFTERWARDS(e);
 	LOCKED(&e->lock);
 	r = find_join(e, ref, sandbox, &ep, &sb, err);
 	if (r == 0 && endpoint_is_remote(ep))
@@ -546,9 +578,13 @@ int cnm_endpoint_join(struct cnm_engine *e, const char *ref, const char *sandbox
 	r = endpoint_attach(ep, sb, &taken, err);
 	if (r < 0)
 		return r;
-	r = ports_begin(e, sb, NULL, &ports, err);
+	if (!dry)
+		r = engine_ask_sandbox(e, sb, err);
+	if (r == 0)
+		r = ports_begin(e, sb, NULL, &ports, err);
 	if (r < 0) {
 		endpoint_detach(ep);
+		remote_forget_join(ep);
 		return r;
 	}
 	plan_request(e, sb, &c.after);
@@ -564,6 +600,7 @@ int cnm_endpoint_join(struct cnm_engine *e, const char *ref, const char *sandbox
 	ports_end(e, sb, &ports, r == 0 && !dry);
 	if (r < 0 || dry) {
 		endpoint_detach(ep);
+		remote_forget_join(ep);
 	} else {
 		publish_sandbox(e, sb);
 		events_network(e->events, "connect", ep->network, sb);
@@ -577,6 +614,7 @@ int cnm_endpoint_leave(struct cnm_engine *e, const char *ref, struct cnm_dry_run
 {
 	struct endpoint *ep;
 	int r;
+	AFTERWARDS(e);
 	LOCKED(&e->lock);
 
 	r = engine_endpoint(e, ref, &ep, err);
@@ -593,16 +631,22 @@ int cnm_endpoint_leave(struct cnm_engine *e, const char *ref, struct cnm_dry_run
 int cnm_endpoint_inspect(struct cnm_engine *e, const char *ref, char **ret_json,
 			 struct cnm_error *err)
 {
+	struct remote_question q = { 0 };
 	_json_ json_t *o = NULL;
 	struct endpoint *ep;
 	char *text;
 	int r;
-	LOCKED(&e->lock);
 
+	pthread_mutex_lock(&e->lock);
 	r = engine_endpoint(e, ref, &ep, err);
+	if (r >= 0) {
+		o = inspect_endpoint(ep);
+		remote_question(ep, &q);
+	}
+	pthread_mutex_unlock(&e->lock);
 	if (r < 0)
 		return r;
-	o = inspect_endpoint(ep);
+	remote_oper_info(e, &q, o);
 	text = o ? json_text(o) : NULL;
 	if (!text)
 		return cnm_error_errno(err, ENOMEM, "inspect endpoint %s", ref);

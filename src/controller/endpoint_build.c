@@ -198,7 +198,7 @@ static int take_address(struct network *n, int family, struct cnm_ip *ip, struct
 
 	if (ip_is_set(ip))
 		return take_fixed(n, ip, err);
-	if (!p)
+	if (!p || p->pool_id) /* a plugin gives it */
 		return 0;
 	r = ipam_pool_next(p->taken, ip);
 	if (r == -ENOSPC)
@@ -232,8 +232,8 @@ static int take_addresses(struct network *n, struct endpoint *ep, struct cnm_err
 
 static void choose_mac(struct endpoint *ep)
 {
-	if (ep->fixed_mac || !ep->network->driver->addresses)
-		return;
+	if (ep->fixed_mac || !ep->network->driver->addresses || ep->network->plugin)
+		return; /* a plugin's link brings its own */
 	id_random(ep->mac.b, sizeof(ep->mac.b));
 	ep->mac.b[0] = (ep->mac.b[0] & 0xfc) | 2;
 }
@@ -296,6 +296,10 @@ static int choose_ifname(struct endpoint *ep, const struct sandbox *sb, const st
 		json_object_get(ep->driver_opts, "com.docker.network.endpoint.ifname"));
 	const char *prefix = d->iface_prefix ? d->iface_prefix(ep->network) : "eth";
 
+	if (sb->source == NETNS_FOREIGN) { /* for a moment it is on the host */
+		snprintf(ep->ifname, sizeof(ep->ifname), "dk%.13s", ep->id);
+		return 0;
+	}
 	if (forced) {
 		if (is_taken(sb, taken, forced))
 			return cnm_error_set(err, CNM_E_CONFLICT,
@@ -328,7 +332,7 @@ static unsigned count_joined(const struct network *n)
 
 int endpoint_check_room(const struct network *n, struct cnm_error *err)
 {
-	if (!n->driver->addresses || count_joined(n) < MAX_PORTS)
+	if (!n->driver->addresses || n->plugin || count_joined(n) < MAX_PORTS)
 		return 0;
 	return cnm_error_set(err, CNM_E_UNAVAILABLE,
 			     "network %s has %u endpoints, the most a Linux bridge takes; use a "

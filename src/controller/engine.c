@@ -6,6 +6,7 @@
 #include "controller/cluster.h"
 #include "controller/host_files.h"
 #include "controller/ports.h"
+#include "controller/remote.h"
 #include "controller/sandbox_names.h"
 
 #include <ctype.h>
@@ -136,7 +137,7 @@ static int open_parts(struct cnm_engine *e, const struct cnm_options *o, struct 
 {
 	int r;
 
-	if ((r = make_dirs(e->run_dir, 0755, err)) < 0 ||
+	if ((r = make_dirs(e->run_dir, 0755, err)) < 0 || (r = remote_new(e, o, err)) < 0 ||
 	    (r = store_open(&e->store, e->state_dir, err)) < 0 || (r = read_identity(e, err)) < 0 ||
 	    (r = events_new(&e->events, err)) < 0 ||
 	    (r = fdkeep_open(&e->fdkeep, e->run_dir, o->keeper, err)) < 0 ||
@@ -246,7 +247,7 @@ int cnm_engine_open(struct cnm_engine **ret, const struct cnm_options *options,
 	    (r = open_parts(e, options, err)) < 0 || (r = engine_restore(e, err)) < 0 ||
 	    (r = open_proxy(e, err)) < 0 || (r = load_ruleset(e, err)) < 0 ||
 	    (r = make_predefined(e, err)) < 0 || (r = reconcile_start(e, err)) < 0 ||
-	    (r = cluster_start(e, &cluster, err)) < 0) {
+	    (r = cluster_start(e, &cluster, err)) < 0 || (r = remote_start(e, err)) < 0) {
 		cnm_engine_close(e);
 		return r;
 	}
@@ -259,6 +260,7 @@ void cnm_engine_close(struct cnm_engine *e)
 {
 	if (!e)
 		return;
+	remote_stop(e);
 	cluster_stop(e);
 	reconcile_stop(e);
 	proxy_free(e->proxy);
@@ -267,6 +269,7 @@ void cnm_engine_close(struct cnm_engine *e)
 	fdkeep_close(e->fdkeep);
 	store_close(e->store);
 	events_free(e->events);
+	remote_free(e);
 	model_free(&e->model);
 	pthread_cond_destroy(&e->changed);
 	pthread_mutex_destroy(&e->lock);
@@ -376,12 +379,19 @@ static json_t *pools_json(void)
 	return list;
 }
 
-static json_t *drivers_json(void)
+/* cnm's, and the plugins that are known to be one. */
+static json_t *drivers_json(struct cnm_engine *e)
 {
-	json_t *list = json_array();
+	_json_ json_t *plugins = plugins_list(e->remote->plugins);
+	json_t *list = json_array(), *o, *role;
+	size_t i, k;
 
 	for (const struct driver *const *d = drivers; *d; d++)
 		json_push(list, json_string((*d)->name));
+	json_array_foreach (plugins, i, o)
+		json_array_foreach (json_object_get(o, "Implements"), k, role)
+			if (streq(json_string_value(role), PLUGIN_NETWORK))
+				json_push(list, json_incref(json_object_get(o, "Name")));
 	return list;
 }
 
@@ -426,7 +436,7 @@ int cnm_engine_info(struct cnm_engine *e, char **ret_json, struct cnm_error *err
 		sandboxes++;
 	json_put(o, "ID", json_string(e->engine_id));
 	json_put(o, "IPv4Forwarding", json_boolean(forwarding));
-	json_put(o, "NetworkDrivers", drivers_json());
+	json_put(o, "NetworkDrivers", drivers_json(e));
 	json_put(o, "DefaultAddressPools", pools_json());
 	json_put(o, "StateDir", json_string(e->state_dir));
 	json_put(o, "RunDir", json_string(e->run_dir));
@@ -454,6 +464,11 @@ int engine_fd_take(struct cnm_engine *e, const char *name)
 int engine_fd_put(struct cnm_engine *e, const char *name, int fd)
 {
 	return fdkeep_put(e->fdkeep, name, &fd, 1, NULL);
+}
+
+void engine_fd_drop(struct cnm_engine *e, const char *name)
+{
+	fdkeep_drop(e->fdkeep, name);
 }
 
 const char *cnm_version(void)

@@ -63,6 +63,7 @@ struct cnm_engine {
 	struct events *events;
 	struct reconcile *reconcile;
 	struct engine_cluster *cluster; /* NULL: none */
+	struct engine_remote *remote;   /* plugins */
 };
 
 /* ---- lookup.c: find what a request names, in a state it can be used. With the lock held, which is
@@ -97,6 +98,8 @@ void plan_network(const struct cnm_engine *e, const struct network *n, struct pl
 bool network_is_present(const struct network *n);
 /* With all of its endpoints that are not REMOVING. */
 void plan_sandbox(const struct cnm_engine *e, const struct sandbox *sb, struct plan *p);
+/* What the driver says of an endpoint; of one in a foreign sandbox, what is outside of that. */
+void plan_endpoint(const struct cnm_engine *e, const struct endpoint *ep, struct plan *p);
 /* The endpoint on the same network to which a link (a value of ep->links) leads; or NULL. */
 const struct endpoint *link_target(const struct endpoint *ep, const json_t *link);
 /*
@@ -148,12 +151,33 @@ void tx_put_endpoint(struct store_tx **tx, const struct endpoint *ep, enum store
 void tx_put_sandbox(struct store_tx **tx, const struct sandbox *sb, enum store_state s,
 		    bool insert);
 
+/*
+ * Declared before LOCKED: at the end of a request, when the lock has been let go and however the
+ * function ends, the cluster's store and plugins are told of what is there no more.
+ */
+void engine_afterwards(struct cnm_engine **e);
+#define AFTERWARDS(e) \
+	_cleanup_(engine_afterwards) __attribute__((unused)) struct cnm_engine *afterwards = e
+/*
+ * Lock held on entry and exit, let go meanwhile; the sandbox is busy then, or the endpoint is
+ * CREATING: what others must give or know before a request touches the kernel. Addresses of IPAM
+ * plugins; of a sandbox that is made also what is claimed in the cluster's store, and the endpoints
+ * of network plugins. On failure some may be asked for: what is not to be is taken back afterwards.
+ */
+int engine_ask_sandbox(struct cnm_engine *e, struct sandbox *sb, struct cnm_error *err);
+/* The same for one that has its addresses, and is about to be made. */
+int engine_ask_to_join(struct cnm_engine *e, struct sandbox *sb, struct cnm_error *err);
+int engine_ask_endpoint(struct cnm_engine *e, struct endpoint *ep, struct cnm_error *err);
+
 /* ---- network_build.c */
+/* Which families it has: IPv4, IPv6. */
+int network_families(const struct cnm_network_config *c, bool ret[2], struct cnm_error *err);
 /* From a request to a network that could be entered. Facts were gathered without the lock. */
 struct network_facts {
 	struct prefixes routes; /* of others, on the host */
 	bool link_exists, link_is_bridge, link_is_ours;
-	bool forwarding4, forwarding6; /* the host forwards already */
+	bool forwarding4, forwarding6;       /* the host forwards already */
+	const struct remote_network *remote; /* what plugins said of it; NULL: none was asked */
 };
 int network_facts_gather(struct cnm_engine *e, const struct cnm_network_config *config,
 			 struct network_facts *ret, struct cnm_error *err);
@@ -161,6 +185,11 @@ void network_facts_free(struct network_facts *f); /* what it points to */
 int network_build(struct cnm_engine *e, const struct cnm_network_config *config, bool predefined,
 		  const struct network_facts *facts, struct network **ret, char **ret_warning,
 		  struct cnm_error *err);
+
+/* A subnet for a new network that keeps clear of the others and of these facts. Lock held. */
+int network_choose_subnet(struct cnm_engine *e, const struct driver *d, int family,
+			  const struct network_facts *facts, struct cnm_prefix *ret,
+			  struct cnm_error *err);
 
 /* network.c: also for the predefined ones. */
 int engine_create_network(struct cnm_engine *e, const struct cnm_network_config *config,
@@ -174,6 +203,8 @@ int endpoint_build(struct cnm_engine *e, struct network *n, const char *name,
 		   struct cnm_error *err);
 /* Take one away altogether, for nobody's request. Without the lock. */
 int engine_withdraw_endpoint(struct cnm_engine *e, const char *id, struct cnm_error *err);
+/* The same of one whose veth is gone with the namespace of its foreign sandbox, which goes too. */
+int engine_withdraw_foreign(struct cnm_engine *e, const char *id, struct cnm_error *err);
 /* Interface names that exist inside a sandbox, ours or not; gathered without the lock. */
 struct ifnames {
 	char names[64][IFNAMSIZ];
@@ -262,5 +293,6 @@ void reconcile_uplinks(struct cnm_engine *e);
 /* One kept under name, owned by the caller, or -1. */
 int engine_fd_take(struct cnm_engine *e, const char *name);
 int engine_fd_put(struct cnm_engine *e, const char *name, int fd);
+void engine_fd_drop(struct cnm_engine *e, const char *name);
 
 #endif

@@ -101,7 +101,7 @@ void events_network(struct events *ev, const char *action, const struct network 
 	if (sb)
 		json_put(a, "container", json_string(sb->id));
 	json_put(a, "name", json_string(n->name));
-	json_put(a, "type", json_string(n->driver->name));
+	json_put(a, "type", json_string(network_driver_name(n)));
 	events_emit(ev, "network", action, n->id, a);
 }
 

@@ -205,7 +205,7 @@ bool filters_labels(const struct filters *f, const char *key, const json_t *labe
 
 bool filters_match_network(const struct filters *f, const struct network *n)
 {
-	return filters_equal(f, "driver", n->driver->name) && filters_like(f, "id", n->id) &&
+	return filters_equal(f, "driver", network_driver_name(n)) && filters_like(f, "id", n->id) &&
 	       filters_like(f, "name", n->name) && filters_equal(f, "scope", n->driver->scope) &&
 	       filters_equal(f, "type", n->predefined ? "builtin" : "custom") &&
 	       filters_labels(f, "label", n->labels, true) &&

@@ -44,9 +44,19 @@ int gateway_network_prepare(struct cnm_engine *e, const char *network, struct cn
 
 	pthread_mutex_lock(&e->lock);
 	needed = network && model_find_network(&e->model, network, &n, &matches) == REF_FOUND &&
-		 network_is_global(n) && !n->internal && !find(e);
+		 network_is_global(n) && !n->plugin && !n->internal && !find(e);
 	pthread_mutex_unlock(&e->lock);
 	return needed ? make(e, err) : 0;
+}
+
+int gateway_network_make(struct cnm_engine *e, struct cnm_error *err)
+{
+	bool there;
+
+	pthread_mutex_lock(&e->lock);
+	there = find(e);
+	pthread_mutex_unlock(&e->lock);
+	return there ? 0 : make(e, err);
 }
 
 /* Its endpoint on the gateway network, or NULL; and whether the others want one. */
@@ -62,15 +72,19 @@ static struct endpoint *look(const struct sandbox *sb, bool *ret_wanted)
 		}
 		if (ep->state == OBJ_REMOVING)
 			continue;
-		if (network_is_global(ep->network)) {
-			needs |= !ep->network->internal;
+		if (ep->network->internal)
 			continue;
+		if (ep->network->plugin) {
+			needs |= ep->join && !ep->join->no_gateway_service;
+			has |= ep->join && join_is_way_out(ep->join, AF_INET);
+		} else if (network_is_global(ep->network)) {
+			needs = true;
+		} else {
+			has |= network_pool(ep->network, AF_INET) &&
+			       ip_is_set(&network_pool(ep->network, AF_INET)->gateway);
 		}
-		has |= network_pool(ep->network, AF_INET) &&
-		       ip_is_set(&network_pool(ep->network, AF_INET)->gateway) &&
-		       !ep->network->internal;
 	}
-	*ret_wanted = needs && !has;
+	*ret_wanted = needs && !has && sb->source != NETNS_FOREIGN;
 	return own;
 }
 

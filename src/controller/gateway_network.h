@@ -18,6 +18,8 @@ struct gateway_change {
 
 /* Without the lock: makes the network if one who joins this one may need it. */
 int gateway_network_prepare(struct cnm_engine *e, const char *network, struct cnm_error *err);
+/* The same when it is known that one does. */
+int gateway_network_make(struct cnm_engine *e, struct cnm_error *err);
 /* Lock held: what the sandbox's endpoints, as they are now, want. On failure nothing is changed. */
 int gateway_begin(struct cnm_engine *e, struct sandbox *sb, const struct ifnames *taken,
 		  struct gateway_change *ret, struct cnm_error *err);

@@ -17,13 +17,12 @@ static json_t *ip_json(const struct cnm_ip *ip)
 }
 
 /* "172.18.0.2/16", or "" */
-static json_t *cidr_json(const struct network *n, const struct cnm_ip *ip)
+static json_t *cidr_json(const struct endpoint *ep, const struct cnm_ip *ip)
 {
-	const struct network_pool *p = network_pool_of(n, ip);
-	struct cnm_prefix cidr = { .ip = *ip, .len = p ? p->subnet.len : 0 };
+	struct cnm_prefix cidr = { .ip = *ip, .len = endpoint_prefix_len(ep, ip) };
 	char buf[PREFIX_STR];
 
-	return p ? json_string(prefix_format(&cidr, buf)) : json_string("");
+	return cidr.len ? json_string(prefix_format(&cidr, buf)) : json_string("");
 }
 
 static json_t *mac_json(const struct cnm_mac *m)
@@ -65,7 +64,7 @@ static json_t *ipam_json(const struct network *n)
 		json_decref(config);
 		config = json_incref(n->config_pools);
 	}
-	json_put(o, "Driver", json_string("default"));
+	json_put(o, "Driver", json_string(n->ipam ? n->ipam : "default"));
 	json_put(o, "Options",
 		 json_object_size(n->ipam_options) ? json_incref(n->ipam_options) : json_null());
 	json_put(o, "Config", config);
@@ -87,8 +86,8 @@ static json_t *containers_json(const struct network *n)
 		json_put(c, "Name", json_string(ep->sandbox ? ep->sandbox->name : ep->name));
 		json_put(c, "EndpointID", json_string(ep->id));
 		json_put(c, "MacAddress", mac_json(&ep->mac));
-		json_put(c, "IPv4Address", cidr_json(n, &ep->ip4));
-		json_put(c, "IPv6Address", cidr_json(n, &ep->ip6));
+		json_put(c, "IPv4Address", cidr_json(ep, &ep->ip4));
+		json_put(c, "IPv6Address", cidr_json(ep, &ep->ip6));
 		if (endpoint_is_remote(ep))
 			json_put(c, "Host", json_string(ep->host));
 		snprintf(key, sizeof(key), "%s%s", ep->sandbox ? "" : "ep-",
@@ -146,7 +145,7 @@ static json_t *options_json(const struct network *n)
 	};
 	json_t *o;
 
-	if (network_is_global(n))
+	if (network_is_global(n) && !n->plugin)
 		return with_vxlan_id(n);
 	if (!n->predefined || !n->driver->addresses)
 		return json_incref(n->options);
@@ -166,7 +165,7 @@ json_t *inspect_network(const struct network *n, bool with_containers, bool stat
 	json_put(o, "Id", json_string(n->id));
 	json_put(o, "Created", time_json(n->created));
 	json_put(o, "Scope", json_string(n->driver->scope));
-	json_put(o, "Driver", json_string(n->driver->name));
+	json_put(o, "Driver", json_string(network_driver_name(n)));
 	json_put(o, "EnableIPv4", json_boolean(n->ipv4));
 	json_put(o, "EnableIPv6", json_boolean(n->ipv6));
 	json_put(o, "IPAM", ipam_json(n));
@@ -205,8 +204,8 @@ json_t *inspect_endpoint(const struct endpoint *ep)
 	json_put(o, "State", json_string(state_name(ep->state)));
 	json_put(o, "Created", time_json(ep->created));
 	json_put(o, "MacAddress", mac_json(&ep->mac));
-	json_put(o, "IPv4Address", cidr_json(ep->network, &ep->ip4));
-	json_put(o, "IPv6Address", cidr_json(ep->network, &ep->ip6));
+	json_put(o, "IPv4Address", cidr_json(ep, &ep->ip4));
+	json_put(o, "IPv6Address", cidr_json(ep, &ep->ip6));
 	json_put(o, "Interface", json_string(ep->ifname));
 	json_put(o, "Aliases", json_incref(ep->aliases));
 	json_put(o, "DriverOpts", json_incref(ep->driver_opts));
@@ -241,11 +240,13 @@ static void put_family(json_t *o, const struct endpoint *ep, int family)
 	bool v4 = family == AF_INET;
 	const struct cnm_ip *ip = v4 ? &ep->ip4 : &ep->ip6;
 	const struct network_pool *p = network_pool_of(ep->network, ip);
+	const struct cnm_ip told = endpoint_gateway(ep, family);
+	const struct cnm_ip *gateway = ep->network->plugin ? &told : p ? &p->gateway : NULL;
 
-	json_put(o, v4 ? "Gateway" : "IPv6Gateway", p ? ip_json(&p->gateway) : json_string(""));
+	json_put(o, v4 ? "Gateway" : "IPv6Gateway", gateway ? ip_json(gateway) : json_string(""));
 	json_put(o, v4 ? "IPAddress" : "GlobalIPv6Address", ip_json(ip));
 	json_put(o, v4 ? "IPPrefixLen" : "GlobalIPv6PrefixLen",
-		 json_integer(p ? p->subnet.len : 0));
+		 json_integer(endpoint_prefix_len(ep, ip)));
 }
 
 /* ["con1:alias"], or null */
@@ -292,6 +293,8 @@ static json_t *path_json(const struct cnm_engine *e, const struct sandbox *sb, c
 {
 	char path[900];
 
+	if (sb->source == NETNS_FOREIGN)
+		return json_string("");
 	snprintf(path, sizeof(path), "%s/sandboxes/%s/%s", e->run_dir, sb->id, file);
 	return json_string(path);
 }
@@ -299,8 +302,9 @@ static json_t *path_json(const struct cnm_engine *e, const struct sandbox *sb, c
 static json_t *gateway_json(const struct sandbox *sb, int family)
 {
 	const struct endpoint *gw = sandbox_gateway(sb, family);
+	const struct cnm_ip ip = gw ? endpoint_gateway(gw, family) : (struct cnm_ip){ 0 };
 
-	return gw ? ip_json(&network_pool(gw->network, family)->gateway) : json_string("");
+	return gw ? ip_json(&ip) : json_string("");
 }
 
 static json_t *list_json(json_t *list)
@@ -318,6 +322,8 @@ json_t *inspect_sandbox(const struct cnm_engine *e, const struct sandbox *sb)
 		if (ep->state == OBJ_READY && !network_is_gateway(ep->network))
 			json_put(networks, ep->network->name, inspect_endpoint_settings(ep));
 	snprintf(path, sizeof(path), "%s/%s", e->netns_dir, sb->name);
+	if (sb->source == NETNS_FOREIGN)
+		path[0] = 0;
 	json_put(o, "Id", json_string(sb->id));
 	json_put(o, "Name", json_string(sb->name));
 	json_put(o, "Hostname", json_string(sb->hostname));
@@ -325,6 +331,7 @@ json_t *inspect_sandbox(const struct cnm_engine *e, const struct sandbox *sb)
 	json_put(o, "State", json_string(sb->stopped ? "stopped" : state_name(sb->state)));
 	json_put(o, "Declared", json_boolean(sb->declared));
 	json_put(o, "Adopted", json_boolean(sb->source == NETNS_ADOPTED));
+	json_put(o, "Foreign", json_boolean(sb->source == NETNS_FOREIGN));
 	json_put(o, "NetnsPath", json_string(path));
 	json_put(o, "HostsPath", path_json(e, sb, "hosts"));
 	json_put(o, "ResolvConfPath", path_json(e, sb, "resolv.conf"));

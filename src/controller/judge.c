@@ -17,9 +17,9 @@ static bool is_such_port(const struct plan_link *l, const struct monitor_event *
 
 static enum verdict judge_item(const struct plan_item *it, const struct monitor_event *ev)
 {
-	bool link = it->kind == PLAN_LINK;
-	unsigned mtu = link ? it->link.mtu : it->peer.mtu;
-	const struct cnm_mac *mac = link ? &it->link.mac : &it->peer.mac;
+	bool link = it->kind == PLAN_LINK, moved = it->kind == PLAN_MOVED;
+	unsigned mtu = link ? it->link.mtu : moved ? 0 : it->peer.mtu;
+	const struct cnm_mac *mac = link ? &it->link.mac : moved ? &it->moved.mac : &it->peer.mac;
 
 	if (ev->gone)
 		return WRONG;
@@ -34,13 +34,19 @@ static enum verdict judge_item(const struct plan_item *it, const struct monitor_
 	return WELL;
 }
 
+static const char *name_of(const struct plan_item *it)
+{
+	return it->kind == PLAN_LINK   ? it->link.name
+	       : it->kind == PLAN_PEER ? it->peer.name
+				       : it->moved.name;
+}
+
 static enum verdict judge(const struct plan *p, enum plan_kind kind, const struct monitor_event *ev)
 {
 	for (size_t i = 0; i < p->n; i++) {
 		const struct plan_item *it = &p->items[i];
 
-		if (it->kind == kind &&
-		    streq(kind == PLAN_LINK ? it->link.name : it->peer.name, ev->name))
+		if (it->kind == kind && streq(name_of(it), ev->name))
 			return judge_item(it, ev);
 	}
 	return UNWANTED;
@@ -52,14 +58,14 @@ static enum verdict judge_end(const struct cnm_engine *e, const struct endpoint 
 	struct plan p = { 0 };
 	enum verdict v;
 
-	if (ep->state == OBJ_READY && ep->network->driver->endpoint_plan)
-		ep->network->driver->endpoint_plan(ep, &e->env, &p);
+	if (ep->state == OBJ_READY)
+		plan_endpoint(e, ep, &p);
 	v = judge(&p, kind, ev);
 	plan_free(&p);
 	return v;
 }
 
-/* The near end of an endpoint's veth is compared with its sandbox. */
+/* The near end of an endpoint's veth is compared with its sandbox, if that is ours. */
 static enum verdict judge_veth(const struct cnm_engine *e, const struct monitor_event *ev,
 			       char place[static ID_SIZE])
 {
@@ -73,7 +79,10 @@ static enum verdict judge_veth(const struct cnm_engine *e, const struct monitor_
 		list_for_each (ep, &sb->endpoints, in_sandbox) {
 			if (strncmp(id, ep->id, 7) != 0)
 				continue;
-			memcpy(place, sb->id, ID_SIZE);
+			str_copy(place, ID_SIZE,
+				 sb->source != NETNS_FOREIGN      ? sb->id
+				 : network_is_global(ep->network) ? ep->network->id
+								  : "");
 			return judge_end(e, ep, PLAN_LINK, ev);
 		}
 	}
@@ -113,7 +122,7 @@ enum verdict judge_on_host(const struct cnm_engine *e, const struct monitor_even
 
 static bool is_here(const struct network *n)
 {
-	return n->state == OBJ_READY && network_is_present(n);
+	return n->driver->network_plan && n->state == OBJ_READY && network_is_present(n);
 }
 
 enum verdict judge_in_network(const struct cnm_engine *e, const struct network *n,
@@ -142,7 +151,7 @@ enum verdict judge_in_sandbox(const struct cnm_engine *e, const struct sandbox *
 		return ev->up ? WELL : DOWN;
 	list_for_each (ep, &sb->endpoints, in_sandbox)
 		if (streq(ep->ifname, ev->name))
-			return judge_end(e, ep, PLAN_PEER, ev);
+			return judge_end(e, ep, ep->network->plugin ? PLAN_MOVED : PLAN_PEER, ev);
 	return UNWANTED;
 }
 

@@ -12,6 +12,7 @@
 #include "controller/cluster.h"
 #include "controller/counters.h"
 #include "controller/engine.h"
+#include "controller/remote.h"
 
 /* Who answered for forwarding before a request. */
 struct forwarding {
@@ -24,7 +25,7 @@ static void note_forwarding(struct cnm_engine *e, const struct network *n,
 			    const struct network_facts *f, struct store_tx *tx)
 {
 	if (e->no_forwarding || n->internal || !n->driver->addresses || n->config_only ||
-	    network_is_global(n))
+	    network_is_global(n) || n->driver->apart)
 		return;
 	if (n->ipv4 && !f->forwarding4 && !e->forward4_ours) {
 		e->forward4_ours = true;
@@ -118,6 +119,7 @@ static int settle(struct cnm_engine *e, struct network *n, struct change *c,
 	int r;
 
 	store_tx_set_state(ready, STORE_NETWORK, n->id, STORE_READY);
+	debts_forgive(e, n->id, ready);
 	pthread_mutex_unlock(&e->lock);
 	r = change_carry_out(e, c, enter_row, ready, STORE_FULL, err);
 	pthread_mutex_lock(&e->lock);
@@ -131,9 +133,9 @@ static int settle(struct cnm_engine *e, struct network *n, struct change *c,
 
 /* ret_other: with another choice of pools, this one left out, it may go better. */
 static int create(struct cnm_engine *e, const struct cnm_network_config *config, bool predefined,
-		  const struct network_facts *facts, struct cnm_dry_run *dry,
-		  char ret_id[CNM_ID_SIZE], char **ret_warning, struct cnm_prefix *ret_other,
-		  struct cnm_error *err)
+		  const struct network_facts *facts, struct remote_network *remote,
+		  struct cnm_dry_run *dry, char ret_id[CNM_ID_SIZE], char **ret_warning,
+		  struct cnm_prefix *ret_other, struct cnm_error *err)
 {
 	_cleanup_(change_free) struct change c = { 0 };
 	struct forwarding was;
@@ -148,6 +150,8 @@ static int create(struct cnm_engine *e, const struct cnm_network_config *config,
 		r = change_tell(&c, dry, err);
 	else if (r == 0)
 		r = cluster_claim_network(e, n, ret_other, err);
+	if (r == 0 && !dry && (r = remote_network_create(e, n, remote, err)) < 0)
+		cluster_drop_network(e, n, NULL);
 	if (r < 0 || dry) {
 		store_tx_free(row);
 		if (n)
@@ -172,20 +176,30 @@ int engine_create_network(struct cnm_engine *e, const struct cnm_network_config 
 			  char **ret_warning, struct cnm_error *err)
 {
 	_cleanup_(network_facts_free) struct network_facts facts = { 0 };
+	struct remote_network remote = { 0 };
 	_free_ char *warning = NULL;
 	int r = network_facts_gather(e, config, &facts, err);
+	AFTERWARDS(e);
 
+	if (r == 0 && !predefined) {
+		r = remote_network_prepare(e, config, &facts.routes, &remote, err);
+		facts.remote = &remote;
+	}
+	if (remote.pools)
+		config = &remote.config;
 	for (unsigned i = 0; i < POOL_TRIES && r == 0; i++) {
 		struct cnm_prefix other = { 0 };
 
 		free(take_ptr(warning));
-		r = create(e, config, predefined, &facts, dry, ret_id, &warning, &other, err);
+		r = create(e, config, predefined, &facts, &remote, dry, ret_id, &warning, &other,
+			   err);
 		if (!prefix_is_set(&other) || i + 1 == POOL_TRIES ||
 		    prefixes_add(&facts.routes, &other) < 0)
 			break;
 		memset(err, 0, sizeof(*err));
 		r = 0;
 	}
+	remote_network_done(e, &remote);
 	if (r == 0 && ret_warning)
 		*ret_warning = take_ptr(warning);
 	return r;
@@ -197,6 +211,32 @@ int cnm_network_create(struct cnm_engine *e, const struct cnm_network_config *co
 {
 	reconcile_host_first(e);
 	return engine_create_network(e, config, false, dry, ret_id, ret_warning, err);
+}
+
+int cnm_subnet_choose(struct cnm_engine *e, const char *driver, bool ipv6, const char *const *avoid,
+		      size_t n_avoid, char ret[CNM_SUBNET_SIZE], struct cnm_error *err)
+{
+	const struct cnm_network_config config = { .ipv6 = ipv6 ? CNM_YES : CNM_NO };
+	_cleanup_(network_facts_free) struct network_facts facts = { 0 };
+	const struct driver *d = driver_by_name(driver);
+	struct cnm_prefix subnet;
+	int r = d && d->addresses
+			? network_facts_gather(e, &config, &facts, err)
+			: cnm_error_set(err, CNM_E_INVALID,
+					"\"%s\" is no driver whose networks have subnets", driver);
+
+	for (size_t i = 0; r == 0 && i < n_avoid; i++)
+		if (prefix_parse(&subnet, avoid[i]) < 0)
+			r = cnm_error_set(err, CNM_E_INVALID, "\"%s\" is no subnet", avoid[i]);
+		else if ((r = prefixes_add(&facts.routes, &subnet)) < 0)
+			cnm_error_errno(err, r, "choose a subnet");
+	if (r < 0)
+		return r;
+	LOCKED(&e->lock);
+	r = network_choose_subnet(e, d, ipv6 ? AF_INET6 : AF_INET, &facts, &subnet, err);
+	if (r == 0)
+		prefix_format(&subnet, ret);
+	return r;
 }
 
 /* ---- remove */
@@ -234,6 +274,16 @@ static int check_removable(const struct cnm_engine *e, const struct network *n,
 	return 0;
 }
 
+/* Without the lock. The row says REMOVING before they are told; what is left to write is new. */
+static int tell_plugins(struct cnm_engine *e, const struct network *n, struct store_tx **removing,
+			struct store_tx **gone, struct cnm_error *err)
+{
+	int r = store_commit(e->store, *removing, STORE_NORMAL, err);
+
+	*removing = store_tx_new(e->store);
+	return r < 0 ? r : remote_network_remove(e, n, gone, err);
+}
+
 /*
  * Lock held on entry and exit, let go meanwhile. The network is REMOVING; so nobody changes the
  * stopped sandboxes whose endpoints go with it.
@@ -246,11 +296,19 @@ static int take_away(struct cnm_engine *e, struct network *n, struct change *c,
 	int r;
 
 	store_tx_set_state(removing, STORE_NETWORK, n->id, STORE_REMOVING);
-	list_for_each (ep, &n->endpoints, in_network)
+	list_for_each (ep, &n->endpoints, in_network) {
 		store_tx_delete(gone, STORE_ENDPOINT, ep->id);
+		remote_put_left(e, ep, true, &gone);
+	}
 	store_tx_delete(gone, STORE_NETWORK, n->id);
 	pthread_mutex_unlock(&e->lock);
-	r = change_carry_out(e, c, removing, gone, STORE_FULL, err);
+	r = n->plugin || n->ipam ? tell_plugins(e, n, &removing, &gone, err) : 0;
+	if (r == 0) {
+		r = change_carry_out(e, c, removing, gone, STORE_FULL, err);
+	} else {
+		store_tx_free(removing);
+		store_tx_free(gone);
+	}
 	if (r < 0)
 		mark_ready(e, n->id);
 	pthread_mutex_lock(&e->lock);
@@ -306,6 +364,7 @@ int cnm_network_remove(struct cnm_engine *e, const char *ref, struct cnm_dry_run
 	int r;
 
 	reconcile_host_first(e);
+	AFTERWARDS(e);
 	LOCKED(&e->lock);
 	r = engine_network(e, ref, &n, err);
 	return r < 0 ? r : remove_network(e, n, dry, err);
@@ -364,6 +423,7 @@ int cnm_network_prune(struct cnm_engine *e, const char *filters, struct cnm_dry_
 		return r;
 	}
 	reconcile_host_first(e);
+	AFTERWARDS(e);
 	pthread_mutex_lock(&e->lock);
 	if (e->pruning) {
 		pthread_mutex_unlock(&e->lock);
@@ -390,6 +450,18 @@ int cnm_network_prune(struct cnm_engine *e, const char *filters, struct cnm_dry_
 
 /* ---- look */
 
+/* Lock held. "Degraded" says why, if its plugin does not answer. */
+static json_t *inspect_with_plugins(const struct cnm_engine *e, const struct network *n,
+				    bool with_containers, bool status)
+{
+	json_t *o = inspect_network(n, with_containers, status);
+	char why[256];
+
+	if (remote_is_degraded(e, n, why, sizeof(why)))
+		json_put(o, "Degraded", json_string(why));
+	return o;
+}
+
 int cnm_network_inspect(struct cnm_engine *e, const char *ref, bool verbose, char **ret_json,
 			struct cnm_error *err)
 {
@@ -401,7 +473,7 @@ int cnm_network_inspect(struct cnm_engine *e, const char *ref, bool verbose, cha
 	pthread_mutex_lock(&e->lock);
 	r = engine_network(e, ref, &n, err);
 	if (r >= 0)
-		o = inspect_network(n, true, verbose);
+		o = inspect_with_plugins(e, n, true, verbose);
 	if (r >= 0 && verbose)
 		counters_collect(e, n, &c);
 	pthread_mutex_unlock(&e->lock);
@@ -429,7 +501,7 @@ int cnm_network_list(struct cnm_engine *e, const char *filters, char **ret_json,
 	LOCKED(&e->lock);
 	list_for_each (n, &e->model.networks, node)
 		if (n->state == OBJ_READY && filters_match_network(f, n))
-			json_push(list, inspect_network(n, false, false));
+			json_push(list, inspect_with_plugins(e, n, false, false));
 	text = json_text(list);
 	if (!text)
 		return cnm_error_errno(err, ENOMEM, "list networks");

@@ -13,6 +13,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "controller/cluster.h"
+#include "controller/remote.h"
 #include "kernel/netns.h"
 
 static const char *option_of(const struct cnm_network_config *c, const char *key)
@@ -110,10 +111,12 @@ static int check_scope(const struct cnm_network_config *c, const struct driver *
 }
 
 static int find_driver(const struct cnm_network_config *c, bool predefined,
-		       const struct driver **ret, struct cnm_error *err)
+		       const struct remote_network *remote, const struct driver **ret,
+		       struct cnm_error *err)
 {
 	const char *name = c->driver && c->driver[0] ? c->driver : "bridge";
-	const struct driver *d = driver_by_name(name);
+	const struct driver *d =
+		remote && remote->plugin ? driver_of_plugin(remote->global) : driver_by_name(name);
 
 	if (!d)
 		return cnm_error_set(err, CNM_E_NOT_FOUND, "plugin \"%s\" not found", name);
@@ -280,6 +283,20 @@ static int choose_subnet(struct choice *ch, int family, unsigned len, struct cnm
 	return ipam_choose_subnet4(ch->used, ch->n_used, routes->p, routes->n, ret, err);
 }
 
+int network_choose_subnet(struct cnm_engine *e, const struct driver *d, int family,
+			  const struct network_facts *facts, struct cnm_prefix *ret,
+			  struct cnm_error *err)
+{
+	struct network n = { .driver = d };
+	struct choice ch = { .e = e, .facts = facts, .n = &n };
+	int r = list_used(&ch, err);
+
+	if (r == 0)
+		r = choose_subnet(&ch, family, 0, ret, err);
+	free(ch.used);
+	return r;
+}
+
 /* A subnet the user asked for: free of other networks; a route of the host's is only warned of. */
 static int accept_subnet(struct choice *ch, const struct cnm_prefix *subnet, struct cnm_error *err)
 {
@@ -304,6 +321,14 @@ static int accept_subnet(struct choice *ch, const struct cnm_prefix *subnet, str
 	return 0;
 }
 
+/* A plugin has said that there is none, or which one it is. */
+static bool is_left_out(const struct choice *ch, const struct network_pool *p)
+{
+	const struct remote_network *rn = ch->facts->remote;
+
+	return p->pool_id || (rn && rn->skip_gateway[p->subnet.ip.family == AF_INET6]);
+}
+
 static int take_gateway(struct choice *ch, struct network_pool *p, const struct cnm_ip *asked,
 			struct cnm_error *err)
 {
@@ -312,6 +337,8 @@ static int take_gateway(struct choice *ch, struct network_pool *p, const struct 
 	int r;
 
 	if (!ip_is_set(asked)) {
+		if (is_left_out(ch, p))
+			return 0;
 		if (d->wants_gateway && !d->wants_gateway(ch->n, p->subnet.ip.family))
 			return 0;
 		r = ipam_pool_first(p->taken, &p->gateway);
@@ -368,6 +395,7 @@ static int add_pool(struct choice *ch, const struct cnm_pool_config *c,
 {
 	static const struct cnm_pool_config none;
 	struct network_pool *p = &ch->n->pools[ch->n->n_pools];
+	const char *pool_id;
 	int r;
 
 	if (prefix_is_set(&k->subnet) && !ip_is_unspecified(&k->subnet.ip)) {
@@ -380,9 +408,14 @@ static int add_pool(struct choice *ch, const struct cnm_pool_config *c,
 	if (r < 0)
 		return r;
 	p->range = k->range;
+	pool_id = remote_pool_id(ch->facts->remote, &p->subnet);
+	if (pool_id && !(p->pool_id = strdup(pool_id)))
+		return cnm_error_errno(err, ENOMEM, "address pool");
 	r = ipam_pool_new(&p->taken, &p->subnet, &p->range);
-	if (r < 0)
+	if (r < 0) {
+		free(take_ptr(p->pool_id));
 		return cnm_error_errno(err, r, "address pool");
+	}
 	ch->n->n_pools++;
 	if (ip_is_set(&k->gateway) && (r = take_gateway(ch, p, &k->gateway, err)) < 0)
 		return r;
@@ -478,8 +511,7 @@ static bool chosen(enum cnm_tristate t, bool otherwise)
 }
 
 /* The API's fields win over the driver options of the same meaning. */
-static int set_families(struct network *n, const struct cnm_network_config *c,
-			struct cnm_error *err)
+int network_families(const struct cnm_network_config *c, bool ret[2], struct cnm_error *err)
 {
 	static const char *const keys[] = { "com.docker.network.enable_ipv4",
 					    "com.docker.network.enable_ipv6" };
@@ -492,14 +524,29 @@ static int set_families(struct network *n, const struct cnm_network_config *c,
 			return cnm_error_set(err, CNM_E_INVALID,
 					     "driver-opt \"%s\" is not a valid bool", keys[i]);
 	}
-	n->ipv4 = chosen(c->ipv4, v[0]);
-	n->ipv6 = chosen(c->ipv6, v[1]);
+	ret[0] = chosen(c->ipv4, v[0]);
+	ret[1] = chosen(c->ipv6, v[1]);
+	return 0;
+}
+
+static int set_families(struct network *n, const struct cnm_network_config *c,
+			struct cnm_error *err)
+{
+	bool v[2];
+	int r = network_families(c, v, err);
+
+	if (r < 0)
+		return r;
+	n->ipv4 = v[0];
+	n->ipv6 = v[1];
 	return 0;
 }
 
 static int check_ipam_driver(const struct cnm_network_config *c, const struct driver *d,
-			     struct cnm_error *err)
+			     const struct remote_network *remote, struct cnm_error *err)
 {
+	bool by_plugin = remote && remote->ipam && !streq(remote->ipam, "null");
+
 	if (!c->ipam_driver || !c->ipam_driver[0] || streq(c->ipam_driver, "default")) {
 		if (c->n_ipam_options)
 			return cnm_error_set(err, CNM_E_INVALID,
@@ -508,6 +555,13 @@ static int check_ipam_driver(const struct cnm_network_config *c, const struct dr
 					     c->ipam_options[0].key);
 		return 0;
 	}
+	if (by_plugin && d->addresses)
+		return 0;
+	if (by_plugin)
+		return cnm_error_set(err, CNM_E_INVALID,
+				     "a network of driver %s has no addresses that the IPAM driver "
+				     "%s could give",
+				     d->name, c->ipam_driver);
 	if (!streq(c->ipam_driver, "null"))
 		return cnm_error_set(err, CNM_E_NOT_FOUND, "plugin \"%s\" not found",
 				     c->ipam_driver);
@@ -515,7 +569,7 @@ static int check_ipam_driver(const struct cnm_network_config *c, const struct dr
 		return cnm_error_set(err, CNM_E_INVALID,
 				     "null ipam driver does not handle specific address pool "
 				     "requests");
-	if (d->addresses)
+	if (d->addresses && !d->by_plugin) /* a plugin may give addresses itself */
 		return cnm_error_set(err, CNM_E_INVALID, "ipv4 pool is empty");
 	return 0;
 }
@@ -524,7 +578,7 @@ static int check_ipam_driver(const struct cnm_network_config *c, const struct dr
 static int check_forwarding(const struct cnm_engine *e, const struct network *n,
 			    const struct network_facts *f, struct cnm_error *err)
 {
-	if (!e->no_forwarding || n->internal || n->predefined)
+	if (!e->no_forwarding || n->internal || n->predefined || n->driver->apart)
 		return 0;
 	if (n->ipv4 && !f->forwarding4)
 		return cnm_error_set(err, CNM_E_FORBIDDEN,
@@ -552,6 +606,18 @@ static int check_link(struct network *n, const struct network_facts *f, const ch
 	return 0;
 }
 
+static int set_plugins(struct network *n, const struct remote_network *remote,
+		       struct cnm_error *err)
+{
+	if (remote && remote->plugin)
+		n->plugin = strdup(remote->plugin);
+	if (remote && remote->ipam)
+		n->ipam = strdup(remote->ipam);
+	return remote && (!n->plugin != !remote->plugin || !n->ipam != !remote->ipam)
+		       ? cnm_error_errno(err, ENOMEM, "network")
+		       : 0;
+}
+
 static int fill(struct choice *ch, struct cnm_error *err)
 {
 	const struct cnm_network_config *c = ch->c;
@@ -568,6 +634,8 @@ static int fill(struct choice *ch, struct cnm_error *err)
 		return r;
 	if (c->config_only)
 		return build_config_only(n, c, err);
+	if ((r = set_plugins(n, ch->facts->remote, err)) < 0)
+		return r;
 	if (n->driver->network_parse) {
 		if ((r = n->driver->network_parse(n, &ch->e->env, err)) < 0)
 			return r;
@@ -580,7 +648,7 @@ static int fill(struct choice *ch, struct cnm_error *err)
 	if ((r = check_forwarding(ch->e, n, ch->facts, err)) < 0 ||
 	    (r = check_link(n, ch->facts, link, err)) < 0 || (r = list_used(ch, err)) < 0)
 		return r;
-	r = n->ipv4 || n->ipv6 ? build_pools(ch, err) : 0;
+	r = (n->ipv4 || n->ipv6) && !(n->ipam && streq(n->ipam, "null")) ? build_pools(ch, err) : 0;
 	if (r == 0 && n->driver->network_check)
 		r = n->driver->network_check(n, &ch->e->env, err);
 	return r;
@@ -604,7 +672,7 @@ int network_build(struct cnm_engine *e, const struct cnm_network_config *config,
 	if (r == 0 && config->config_only)
 		d = driver_by_name("null");
 	else if (r == 0)
-		r = find_driver(config, predefined, &d, err);
+		r = find_driver(config, predefined, facts->remote, &d, err);
 	if (r == 0 && config->config_from && config->config_from[0]) {
 		derived = calloc(1, sizeof(*derived));
 		r = derived ? derive(e, config, derived, err)
@@ -612,7 +680,7 @@ int network_build(struct cnm_engine *e, const struct cnm_network_config *config,
 		ch.c = derived ? &derived->config : config;
 	}
 	if (r == 0)
-		r = check_ipam_driver(ch.c, d, err);
+		r = check_ipam_driver(ch.c, d, facts->remote, err);
 	if (r == 0 && !(ch.n = network_new(config->name, d)))
 		r = cnm_error_errno(err, ENOMEM, "network");
 	if (r == 0) {

@@ -22,8 +22,9 @@ bool needs_forwarding(const struct cnm_engine *e, int family)
 	const struct network *n;
 
 	list_for_each (n, &e->model.networks, node)
-		if (n->state != OBJ_REMOVING && n->driver->addresses && !n->config_only &&
-		    !network_is_global(n) && !n->internal && network_pool(n, family))
+		if (n->state != OBJ_REMOVING && n->driver->addresses && !n->driver->apart &&
+		    !n->config_only && !network_is_global(n) && !n->internal &&
+		    network_pool(n, family))
 			return true; /* what is between hosts passes none of this one's links */
 	return false;
 }
@@ -94,7 +95,8 @@ static void plan_peers(const struct cnm_engine *e, const struct network *n, stru
 		if (i < n_hosts)
 			continue;
 		hosts[n_hosts++] = ep->vtep;
-		n->driver->host_plan(n, &ep->vtep, &e->env, p);
+		if (n->driver->host_plan)
+			n->driver->host_plan(n, &ep->vtep, &e->env, p);
 	}
 	free(hosts);
 }
@@ -149,27 +151,45 @@ static void plan_default_route(const struct sandbox *sb, int family, struct plan
 		return;
 	str_copy(i->route.link, sizeof(i->route.link), gw->ifname);
 	i->route.dst.ip.family = family;
-	i->route.gateway = network_pool(gw->network, family)->gateway;
+	i->route.gateway = endpoint_gateway(gw, family);
+}
+
+void plan_endpoint(const struct cnm_engine *e, const struct endpoint *ep, struct plan *p)
+{
+	const struct sandbox *sb = ep->sandbox;
+	size_t first = p->n;
+
+	if (!ep->network->driver->endpoint_plan)
+		return;
+	ep->network->driver->endpoint_plan(ep, &e->env, p);
+	if (sb && sb->source == NETNS_FOREIGN)
+		plan_give_away(p, first, sb->id);
 }
 
 void plan_sandbox(const struct cnm_engine *e, const struct sandbox *sb, struct plan *p)
 {
+	bool foreign = sb->source == NETNS_FOREIGN;
 	const struct endpoint *ep;
 
 	if (sb->stopped)
 		return;
-	plan_netns(e, sb, p);
-	plan_files(e, sb, p);
+	if (!foreign) {
+		plan_netns(e, sb, p);
+		plan_files(e, sb, p);
+	}
 	plan_held_ports(sb, p);
 	list_for_each (ep, &sb->endpoints, in_sandbox)
-		if (ep->state != OBJ_REMOVING && ep->network->driver->endpoint_plan)
-			ep->network->driver->endpoint_plan(ep, &e->env, p);
+		if (ep->state != OBJ_REMOVING)
+			plan_endpoint(e, ep, p);
 	if (sb->source == NETNS_HOST)
 		return;
-	plan_default_route(sb, AF_INET, p);
-	plan_default_route(sb, AF_INET6, p);
+	if (!foreign) {
+		plan_default_route(sb, AF_INET, p);
+		plan_default_route(sb, AF_INET6, p);
+	}
 	plan_ports(sb, p);
-	plan_add(p, PLAN_DNS, sb->id, sb->id);
+	if (!foreign)
+		plan_add(p, PLAN_DNS, sb->id, sb->id);
 }
 
 static bool is_alone(const struct endpoint *ep)
@@ -349,5 +369,7 @@ int publish_sandbox(struct cnm_engine *e, const struct sandbox *sb)
 		nets[n_nets++] = order[i]->network->id;
 		r = publish_endpoint(e, order[i]);
 	}
-	return r < 0 ? r : publish_itself(e, sb, nets, n_nets, forward);
+	if (r < 0 || sb->source == NETNS_FOREIGN) /* it asks somebody else */
+		return r;
+	return publish_itself(e, sb, nets, n_nets, forward);
 }

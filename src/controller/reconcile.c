@@ -176,7 +176,8 @@ static const struct sandbox *sandbox_of(struct cnm_engine *e, int nsid)
 
 static bool lacks_nsid(const struct sandbox *sb)
 {
-	return sb->nsid < 0 && sb->state == OBJ_READY && !sb->stopped && sb->source != NETNS_HOST;
+	return sb->nsid < 0 && sb->state == OBJ_READY && sandbox_is_open(sb) &&
+	       sb->source != NETNS_HOST;
 }
 
 static int ask_nsid(struct cnm_engine *e, const char *place)

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "controller/engine.h"
 #include "controller/ports.h"
+#include "controller/remote.h"
 #include "kernel/netns.h"
 #include "model/codec.h"
 
@@ -24,6 +25,18 @@ struct restore {
 	bool rebooted;
 	bool skipped; /* a network could not be restored: what refers to it is kept */
 };
+
+/* One whose removal was under way: its plugins may not have been told. */
+static void owe_for_network(struct restore *rs, const struct store_row *row)
+{
+	struct network *n;
+
+	if (network_decode(row->id, row->name, row->body, &n, NULL) < 0)
+		return;
+	if (n->plugin || n->ipam)
+		remote_network_owe(rs->e, n, &rs->tx);
+	network_free(n);
+}
 
 static int load_network(const struct store_row *row, void *arg, struct cnm_error *err)
 {
@@ -35,6 +48,8 @@ static int load_network(const struct store_row *row, void *arg, struct cnm_error
 
 	if (row->state != STORE_READY) {
 		store_tx_delete(rs->tx, STORE_NETWORK, row->id);
+		if (row->state == STORE_REMOVING)
+			owe_for_network(rs, row);
 		return 0;
 	}
 	r = network_decode(row->id, row->name, row->body, &n, &why);
@@ -63,6 +78,8 @@ static void drop_namespace(struct cnm_engine *e, const struct sandbox *sb)
 	char pin[512];
 	int ns;
 
+	if (sb->source == NETNS_FOREIGN)
+		return;
 	snprintf(pin, sizeof(pin), "%s/%s", e->netns_dir, sb->name);
 	if (sb->source == NETNS_ADOPTED && netns_open_path(sb->adopted_from, &ns, NULL) == 0) {
 		netns_dns_table_remove(ns, NULL);
@@ -139,6 +156,14 @@ static bool is_left_over(const struct cnm_engine *e, const struct endpoint *ep)
 	return endpoint_is_remote(ep) && !ip_is_set(&e->env.vtep);
 }
 
+/* It was in a sandbox that is there no more. */
+static void leave_behind(struct restore *rs, struct endpoint *ep)
+{
+	remote_put_left(rs->e, ep, false, &rs->tx);
+	remote_forget_join(ep);
+	tx_put_endpoint(&rs->tx, ep, STORE_READY, false);
+}
+
 /* An endpoint is void with its sandbox or network; a declared one outlives its sandbox. */
 static int load_endpoint(const struct store_row *row, void *arg, struct cnm_error *err)
 {
@@ -156,6 +181,11 @@ static int load_endpoint(const struct store_row *row, void *arg, struct cnm_erro
 	if (row->state != STORE_READY || !n) {
 		if (n || !rs->skipped)
 			store_tx_delete(rs->tx, STORE_ENDPOINT, row->id);
+		if (n && row->state == STORE_REMOVING &&
+		    endpoint_decode(row->id, row->name, n, row->body, &ep, NULL) == 0) {
+			remote_put_left(e, ep, true, &rs->tx);
+			endpoint_free(ep);
+		}
 		return 0;
 	}
 	r = endpoint_decode(row->id, row->name, n, row->body, &ep, err);
@@ -163,6 +193,8 @@ static int load_endpoint(const struct store_row *row, void *arg, struct cnm_erro
 		return cnm_error_prefix(err, "restore endpoint %s", name), r;
 	if ((!sb && !ep->declared) || is_left_over(e, ep)) {
 		store_tx_delete(rs->tx, STORE_ENDPOINT, row->id);
+		if (!endpoint_is_remote(ep))
+			remote_put_left(e, ep, true, &rs->tx);
 		endpoint_free(ep);
 		return 0;
 	}
@@ -172,6 +204,8 @@ static int load_endpoint(const struct store_row *row, void *arg, struct cnm_erro
 		return cnm_error_errno(err, r, "restore endpoint %s", name);
 	}
 	ep->state = OBJ_READY;
+	if (ep->asked && (!sb || sb->stopped))
+		leave_behind(rs, ep);
 	ep->claimed = network_is_global(n) && !endpoint_is_remote(ep) && !(sb && sb->stopped);
 	ips[0] = &ep->ip4;
 	ips[1] = &ep->ip6;
@@ -199,6 +233,9 @@ static int load_all(struct restore *rs, struct cnm_error *err)
 	struct store_tx *endpoints, *others;
 	int r;
 
+	r = debts_load(e, err);
+	if (r < 0)
+		return r;
 	others = rs->tx = store_tx_new(e->store);
 	r = store_each(e->store, STORE_NETWORK, load_network, rs, err);
 	if (r == 0)
@@ -268,12 +305,12 @@ static void know_places(struct cnm_engine *e)
 	const struct network *n;
 
 	list_for_each (sb, &e->model.sandboxes, node)
-		if (!sb->stopped)
+		if (sandbox_is_open(sb))
 			applier_know(e->applier, sb->id, sb->name);
 	list_for_each (n, &e->model.networks, node) {
 		struct plan p = { 0 };
 
-		if (network_is_global(n))
+		if (network_is_global(n) && n->driver->network_plan)
 			n->driver->network_plan(n, &e->env, &p);
 		for (size_t i = 0; i < p.n; i++)
 			if (p.items[i].kind == PLAN_NETNS)

@@ -12,6 +12,7 @@
 #include "controller/cluster.h"
 #include "controller/gateway_network.h"
 #include "controller/ports.h"
+#include "controller/remote.h"
 #include "controller/sandbox_names.h"
 #include "kernel/netns.h"
 
@@ -75,6 +76,10 @@ static int find_source(struct cnm_engine *e, const struct cnm_sandbox_config *c,
 			err, CNM_E_INVALID,
 			"a sandbox adopts the namespace of a process or at a path, not "
 			"both: give --pid or --netns");
+	if (c->foreign && (c->pid || at_path || c->declared))
+		return cnm_error_set(err, CNM_E_INVALID,
+				     "a foreign sandbox is neither adopted nor started: its "
+				     "namespace is another program's");
 	if (!c->pid && !at_path)
 		return 0;
 	if (at_path && c->netns[0] != '/')
@@ -144,7 +149,7 @@ static int build(struct building *b, char *path, struct cnm_error *err)
 	}
 	b->sb = sb;
 	sb->adopted_from = path;
-	sb->source = path ? NETNS_ADOPTED : NETNS_OWN;
+	sb->source = path ? NETNS_ADOPTED : b->c->foreign ? NETNS_FOREIGN : NETNS_OWN;
 	sb->checked = true;
 	sb->declared = sb->stopped = b->c->declared;
 	sb->confined = b->c->confined;
@@ -237,8 +242,8 @@ static int enter(struct building *b, bool claim, struct change *c, struct cnm_er
 	}
 	for (size_t i = 0; i < b->c->n_networks && r == 0; i++)
 		r = add_endpoint(b, &b->c->networks[i], err);
-	if (r == 0 && claim && !b->sb->stopped)
-		r = cluster_claim_sandbox(b->e, b->sb, err);
+	if (r == 0 && claim)
+		r = engine_ask_sandbox(b->e, b->sb, err);
 	if (r == 0)
 		r = gateway_begin(b->e, b->sb, &b->taken, &gateway, err);
 	if (r == 0)
@@ -307,6 +312,7 @@ static int carry_out(struct cnm_engine *e, struct sandbox *sb, struct change *c,
 		     struct cnm_error *err)
 {
 	struct store_tx *enter = store_tx_new(e->store), *ready;
+	const struct endpoint *ep;
 	int r;
 
 	if (sb->declared) { /* nothing to make: its rows are all there is */
@@ -316,6 +322,8 @@ static int carry_out(struct cnm_engine *e, struct sandbox *sb, struct change *c,
 		put_rows(&enter, sb, STORE_CREATING, true);
 		ready = ready_rows(e, sb);
 	}
+	list_for_each (ep, &sb->endpoints, in_sandbox)
+		remote_put_joined(e, ep, ready);
 	pthread_mutex_unlock(&e->lock);
 	r = change_carry_out(e, c, enter, ready, sb->declared ? STORE_FULL : STORE_NORMAL, err);
 	if (r < 0)
@@ -350,7 +358,7 @@ static int create(struct cnm_engine *e, const struct cnm_sandbox_config *config,
 	r = build(&b, path, err);
 	for (size_t i = 0; i < config->n_networks && r == 0; i++)
 		r = gateway_network_prepare(e, config->networks[i].network, err);
-	if (r == 0 && !config->declared && !has_sandbox(e, config->name))
+	if (r == 0 && sandbox_is_open(b.sb) && !has_sandbox(e, config->name))
 		r = sandbox_check_pin(e, config->name, path, err);
 	if (r == 0 && path)
 		r = applier_names_at(e->applier, path, b.taken.names, 64, &b.taken.n, err);
@@ -361,7 +369,7 @@ static int create(struct cnm_engine *e, const struct cnm_sandbox_config *config,
 	if (sandbox_chooses_ports(b.sb))
 		hostports_look(&b.used, NULL);
 	reconcile_host_first(e);
-	CLUSTER_AFTERWARDS(e);
+	AFTERWARDS(e);
 	LOCKED(&e->lock);
 	r = enter(&b, !dry, &c, err);
 	if (r < 0)
@@ -427,10 +435,11 @@ static void removal_rows(struct cnm_engine *e, const struct sandbox *sb, struct 
 		store_tx_set_state(*first, STORE_SANDBOX, sb->id, STORE_REMOVING);
 	list_for_each (ep, &sb->endpoints, in_sandbox) {
 		if (ep->declared) {
+			struct endpoint left = remote_without_join(ep);
 			struct row_bufs bufs;
 			struct store_row row;
 
-			if (row_endpoint(ep, STORE_READY, &bufs, &row) == 0) {
+			if (row_endpoint(&left, STORE_READY, &bufs, &row) == 0) {
 				row.sandbox = NULL;
 				store_tx_update(*last, &row);
 			}
@@ -440,6 +449,7 @@ static void removal_rows(struct cnm_engine *e, const struct sandbox *sb, struct 
 				store_tx_set_state(*first, STORE_ENDPOINT, ep->id, STORE_REMOVING);
 			store_tx_delete(*last, STORE_ENDPOINT, ep->id);
 		}
+		remote_put_left(e, ep, !ep->declared, last);
 	}
 	store_tx_delete(*last, STORE_SANDBOX, sb->id);
 }
@@ -453,6 +463,7 @@ static void finish_removal(struct cnm_engine *e, struct sandbox *sb)
 		if (!sb->stopped)
 			events_network(e->events, "disconnect", ep->network, sb);
 		endpoint_detach(ep);
+		remote_forget_join(ep);
 		ep->state = OBJ_READY;
 		if (!ep->declared)
 			model_del_endpoint(&e->model, ep, true);
@@ -495,7 +506,7 @@ int cnm_sandbox_remove(struct cnm_engine *e, const char *ref, struct cnm_dry_run
 	int r;
 
 	reconcile_sandbox_first(e, ref);
-	CLUSTER_AFTERWARDS(e);
+	AFTERWARDS(e);
 	LOCKED(&e->lock);
 	r = engine_sandbox(e, ref, true, &sb, err);
 	if (r < 0)

@@ -13,16 +13,25 @@
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "controller/cluster.h"
+#include "controller/gateway_network.h"
 #include "controller/ports.h"
+#include "controller/remote.h"
 
 /* Their addresses may be others than they were. */
-static void put_claimed(struct store_tx **tx, const struct sandbox *sb)
+static void put_claimed(struct cnm_engine *e, struct store_tx **tx, const struct sandbox *sb)
 {
 	const struct endpoint *ep;
 
-	list_for_each (ep, &sb->endpoints, in_sandbox)
-		if (ep->claimed)
-			tx_put_endpoint(tx, ep, STORE_READY, false);
+	list_for_each (ep, &sb->endpoints, in_sandbox) {
+		struct endpoint left = remote_without_join(ep);
+
+		if (ep->claimed || ep->asked)
+			tx_put_endpoint(tx, sb->stopped ? &left : ep, STORE_READY, false);
+		if (sb->stopped)
+			remote_put_left(e, ep, false, tx);
+		else
+			remote_put_joined(e, ep, *tx);
+	}
 }
 
 /* What happens to it meanwhile, and what it is when all went well. */
@@ -34,7 +43,7 @@ static void switch_rows(struct cnm_engine *e, struct sandbox *sb, struct store_t
 	store_tx_set_state(*first, STORE_SANDBOX, sb->id,
 			   sb->stopped ? STORE_REMOVING : STORE_CREATING);
 	tx_put_sandbox(last, sb, STORE_READY, false);
-	put_claimed(last, sb);
+	put_claimed(e, last, sb);
 }
 
 /* Without the lock: the row as it was. */
@@ -59,8 +68,11 @@ static void unclaim(struct sandbox *sb)
 {
 	struct endpoint *ep;
 
-	list_for_each (ep, &sb->endpoints, in_sandbox)
+	list_for_each (ep, &sb->endpoints, in_sandbox) {
 		ep->claimed &= !sb->stopped;
+		if (sb->stopped)
+			remote_forget_join(ep);
+	}
 }
 
 /* It is in its new state. */
@@ -89,12 +101,14 @@ static void take_back(struct cnm_engine *e, struct sandbox *sb, struct ports_cha
 
 /* Lock held on entry and exit, let go meanwhile. The sandbox is in its new state already. */
 static int carry_out(struct cnm_engine *e, struct sandbox *sb, struct change *c,
-		     struct ports_change *ports, struct cnm_error *err)
+		     const struct gateway_change *gateway, struct ports_change *ports,
+		     struct cnm_error *err)
 {
 	struct store_tx *first, *last;
 	int r;
 
 	switch_rows(e, sb, &first, &last);
+	gateway_rows(gateway, &last);
 	sb->busy = true;
 	if (sb->stopped)
 		drop_names(e, sb);
@@ -107,6 +121,7 @@ static int carry_out(struct cnm_engine *e, struct sandbox *sb, struct change *c,
 		change_revert(e, c);
 		pthread_mutex_lock(&e->lock);
 	}
+	gateway_end(e, gateway, r == 0);
 	if (r == 0) {
 		settle(e, sb);
 		ports_end(e, sb, ports, true);
@@ -142,7 +157,7 @@ static int claim(struct cnm_engine *e, struct sandbox *sb, struct cnm_error *err
 	int r = 0;
 
 	list_for_each (ep, &sb->endpoints, in_sandbox) {
-		if (!network_is_global(ep->network) || r < 0)
+		if ((!network_is_global(ep->network) && !ep->network->plugin) || r < 0)
 			continue;
 		tx = store_tx_new(e->store);
 		store_tx_delete(tx, STORE_ENDPOINT, ep->id);
@@ -151,7 +166,7 @@ static int claim(struct cnm_engine *e, struct sandbox *sb, struct cnm_error *err
 		store_commit_later(e->store, tx);
 	}
 	return r < 0 ? cnm_error_errno(err, r, "start %s", sb->name)
-		     : cluster_claim_sandbox(e, sb, err);
+		     : engine_ask_to_join(e, sb, err);
 }
 
 /* used: of a sandbox to be started, which ports of the host are. */
@@ -160,10 +175,11 @@ static int switch_to(struct cnm_engine *e, const char *ref, bool stopped,
 		     struct cnm_error *err)
 {
 	_cleanup_(change_free) struct change c = { 0 };
+	struct gateway_change gateway = { 0 };
 	struct ports_change ports;
 	struct sandbox *sb;
 	int r;
-	CLUSTER_AFTERWARDS(e);
+	AFTERWARDS(e);
 	LOCKED(&e->lock);
 
 	r = engine_sandbox(e, ref, true, &sb, err);
@@ -184,12 +200,12 @@ static int switch_to(struct cnm_engine *e, const char *ref, bool stopped,
 			return r;
 	}
 	plan_request(e, sb, &c.before);
-	if (!stopped && !dry && (r = claim(e, sb, err)) < 0) {
-		unclaim(sb);
-		return r;
-	}
+	r = stopped || dry ? 0 : claim(e, sb, err);
 	sb->stopped = stopped;
-	r = ports_begin(e, sb, used, &ports, err);
+	if (r == 0 && !stopped) /* by what plugins have just said */
+		r = gateway_begin(e, sb, NULL, &gateway, err);
+	if (r == 0 && (r = ports_begin(e, sb, used, &ports, err)) < 0)
+		gateway_end(e, &gateway, false);
 	if (r < 0) {
 		sb->stopped = !stopped;
 		unclaim(sb);
@@ -198,9 +214,10 @@ static int switch_to(struct cnm_engine *e, const char *ref, bool stopped,
 	plan_request(e, sb, &c.after);
 	r = change_prepare(&c, err);
 	if (r == 0 && !dry)
-		return carry_out(e, sb, &c, &ports, err);
+		return carry_out(e, sb, &c, &gateway, &ports, err);
 	sb->stopped = !stopped;
 	unclaim(sb);
+	gateway_end(e, &gateway, false);
 	ports_end(e, sb, &ports, false);
 	return r < 0 ? r : change_tell(&c, dry, err);
 }
@@ -255,13 +272,13 @@ static int check_rename(struct cnm_engine *e, const struct sandbox *sb, const ch
 			return cnm_error_set(err, CNM_E_FORBIDDEN,
 					     "endpoint with name %s already exists in network %s",
 					     name, ep->network->name);
-	return sb->stopped ? 0 : sandbox_check_pin(e, name, NULL, err);
+	return sandbox_is_open(sb) ? sandbox_check_pin(e, name, NULL, err) : 0;
 }
 
 /* Lock held on entry and exit, let go meanwhile; the new name is in the model. */
 static int write_rename(struct cnm_engine *e, struct sandbox *sb, struct cnm_error *err)
 {
-	bool pinned = !sb->stopped;
+	bool pinned = sandbox_is_open(sb);
 	struct store_tx *tx;
 	int r;
 
@@ -296,7 +313,7 @@ int cnm_sandbox_rename(struct cnm_engine *e, const char *ref, const char *name,
 	if (r < 0)
 		return cnm_error_errno(err, r, "rename %s", ref);
 	sb->busy = true;
-	if (!sb->stopped)
+	if (sandbox_is_open(sb))
 		sb->renamed_from = strdup(old);
 	r = cluster_rename_sandbox(e, sb, err);
 	if (r == 0)

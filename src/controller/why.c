@@ -283,7 +283,7 @@ static void decide(struct why *w, struct why_answer *a, struct trial *t)
 {
 	const struct sandbox *from = w->from.sandbox, *to = w->to.sandbox;
 
-	t->possible = w->from.kind != WHY_OUTSIDE && !(from && from->stopped);
+	t->possible = w->from.kind != WHY_OUTSIDE && !(from && !sandbox_is_open(from));
 	if (w->from.kind == WHY_SANDBOX && from)
 		snprintf(t->netns, sizeof(t->netns), "%s/%s", w->e->netns_dir, from->name);
 	if (from && from->stopped) {

@@ -43,7 +43,7 @@ static bool is_isolated(const struct why *w, const struct endpoint *ep)
 	struct plan p = { 0 };
 	bool isolated = false;
 
-	ep->network->driver->endpoint_plan(ep, &w->e->env, &p);
+	plan_endpoint(w->e, ep, &p);
 	for (size_t i = 0; i < p.n; i++)
 		isolated |= p.items[i].kind == PLAN_LINK && p.items[i].link.isolated;
 	plan_free(&p);
@@ -57,6 +57,11 @@ static void say_yes(const struct why *w, const struct endpoint *from, const stru
 	char host[IP_STR];
 	unsigned lost;
 
+	if (from->network->plugin) {
+		why_yes(a, "both are on %s; what is between them is the plugin \"%s\"'s",
+			from->network->name, from->network->plugin);
+		return;
+	}
 	if (!endpoint_is_remote(to)) {
 		why_yes(a, "both are on %s", from->network->name);
 		return;

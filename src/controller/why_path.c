@@ -492,7 +492,7 @@ void why_attempt(struct why *w, const struct cnm_ip *to, struct why_answer *a)
 	struct why_packet k = { .to = *to, .port = w->port, .in = "", .out = "" };
 	const struct network *n = network_of(w, to);
 
-	if (n && network_is_global(n)) {
+	if (n && (network_is_global(n) || n->plugin)) {
 		why_attempt_global(w, n, to, a);
 		return;
 	}

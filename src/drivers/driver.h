@@ -22,10 +22,12 @@ struct driver_env {
 
 struct driver {
 	const char *name;
-	const char *scope;    /* "local" or "global" */
-	bool single;          /* one instance, made by the engine: host, null */
-	bool addresses;       /* its networks have IPAM pools and its endpoints addresses */
-	bool shares_host;     /* its sandboxes live in the host's namespace */
+	const char *scope; /* "local" or "global" */
+	bool single;       /* one instance, made by the engine: host, null */
+	bool addresses;    /* its networks have IPAM pools and its endpoints addresses */
+	bool shares_host;  /* its sandboxes live in the host's namespace */
+	bool apart;     /* the host has no address in its networks, and forwards nothing for them */
+	bool by_plugin; /* another program makes its networks, see struct network.plugin */
 	unsigned max_subnets; /* per address family, when `addresses` */
 	size_t network_size;  /* bytes of struct network.priv, zeroed before network_parse */
 
@@ -70,5 +72,9 @@ struct driver {
 /* All drivers, NULL at the end, in the order of their names. */
 extern const struct driver *const drivers[];
 const struct driver *driver_by_name(const char *name); /* NULL if unknown */
+/* That of plugins' networks (remote.c), which are of one host or of all of a cluster. */
+const struct driver *driver_of_plugin(bool global);
+/* By the name that rows of networks hold: one of either. NULL if unknown. */
+const struct driver *driver_of_row(const char *name);
 
 #endif

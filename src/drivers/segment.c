@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "base/json.h"
 #include "base/str.h"
 #include "drivers/options.h"
 
@@ -123,16 +124,35 @@ bad:
 	return NULL;
 }
 
-int segment_check_endpoint(const struct endpoint *ep, const char *what, struct cnm_error *err)
+static int check_options(const json_t *options, const char *what, struct cnm_error *err)
 {
 	struct endpoint_opts o = { 0 };
 	char path[256], value[128];
-	int r = options_parse(ep->driver_opts, endpoint_options, what, &o, err);
+	int r = options_parse(options, endpoint_options, what, &o, err);
 
 	for (const char *s = o.sysctls; r == 0 && *s;)
 		if (!(s = next_sysctl(s, "eth0", path, value, err)))
 			return -EINVAL;
 	return r;
+}
+
+int segment_check_endpoint(const struct endpoint *ep, const char *what, struct cnm_error *err)
+{
+	return check_options(ep->driver_opts, what, err);
+}
+
+int segment_check_own_options(const struct endpoint *ep, const char *what, struct cnm_error *err)
+{
+	_json_ json_t *own = json_object();
+
+	for (const struct option_spec *s = endpoint_options; s->key; s++) {
+		json_t *v = json_object_get(ep->driver_opts, s->key);
+
+		if (v)
+			json_put(own, s->key, json_incref(v));
+	}
+	return own ? check_options(own, what, err)
+		   : cnm_error_errno(err, ENOMEM, "endpoint options");
 }
 
 /* ---- plans */
@@ -205,11 +225,10 @@ void segment_plan_addresses(const struct endpoint *ep, struct plan *p)
 	const struct cnm_ip *ips[] = { &ep->ip4, &ep->ip6 };
 
 	for (unsigned i = 0; i < 2; i++) {
-		const struct network_pool *pool = network_pool_of(ep->network, ips[i]);
+		unsigned len = endpoint_prefix_len(ep, ips[i]);
 
-		if (pool)
-			plan_add_addr(p, ep->sandbox->id, ep->id, ep->ifname, ips[i],
-				      pool->subnet.len);
+		if (len)
+			plan_add_addr(p, ep->sandbox->id, ep->id, ep->ifname, ips[i], len);
 	}
 	for (unsigned i = 0; i < ep->n_link_local; i++)
 		plan_add_addr(p, ep->sandbox->id, ep->id, ep->ifname, &ep->link_local[i],
@@ -218,11 +237,11 @@ void segment_plan_addresses(const struct endpoint *ep, struct plan *p)
 
 void segment_plan_sysctls(const struct endpoint *ep, struct plan *p)
 {
-	struct endpoint_opts o = { 0 };
+	const char *s = json_string_value(
+		json_object_get(ep->driver_opts, "com.docker.network.endpoint.sysctls"));
 	char path[256], value[128];
 
-	options_parse(ep->driver_opts, endpoint_options, "endpoint", &o, NULL);
-	for (const char *s = o.sysctls; *s;) {
+	while (s && *s) {
 		s = next_sysctl(s, ep->ifname, path, value, NULL);
 		if (!s)
 			return;

@@ -22,6 +22,8 @@ const char *segment_parse_antispoof(const char *value, void *tristate_field);
 int segment_check_pools(const struct network *n, struct cnm_error *err);
 /* The endpoint's options are known and good. what: "bridge endpoint", for the message. */
 int segment_check_endpoint(const struct endpoint *ep, const char *what, struct cnm_error *err);
+/* Those of its options that are ours are good; there may be others. */
+int segment_check_own_options(const struct endpoint *ep, const char *what, struct cnm_error *err);
 
 /*
  * An endpoint's veth on a bridge in a place (NULL: the host), and its end in the sandbox. The

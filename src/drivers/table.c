@@ -23,3 +23,15 @@ const struct driver *driver_by_name(const char *name)
 			return *d;
 	return NULL;
 }
+
+const struct driver *driver_of_row(const char *name)
+{
+	return streq(name, remote_driver.name)          ? &remote_driver
+	       : streq(name, remote_global_driver.name) ? &remote_global_driver
+							: driver_by_name(name);
+}
+
+const struct driver *driver_of_plugin(bool global)
+{
+	return global ? &remote_global_driver : &remote_driver;
+}

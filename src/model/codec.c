@@ -46,6 +46,8 @@ static json_t *encode_pool(const struct network_pool *p)
 	put_prefix(o, "range", &p->range);
 	put_ip(o, "gateway", &p->gateway);
 	put_ip(o, "cursor", &cursor);
+	if (p->pool_id)
+		json_put(o, "pool_id", json_string(p->pool_id));
 	if (p->aux)
 		json_put(o, "aux", json_incref(p->aux));
 	return o;
@@ -59,6 +61,10 @@ char *network_encode(const struct network *n)
 	for (unsigned i = 0; i < n->n_pools; i++)
 		json_push(pools, encode_pool(&n->pools[i]));
 	json_put(o, "driver", json_string(n->driver->name));
+	if (n->plugin)
+		json_put(o, "plugin", json_string(n->plugin));
+	if (n->ipam)
+		json_put(o, "ipam", json_string(n->ipam));
 	json_put(o, "created", json_integer(n->created));
 	put_true(o, "predefined", n->predefined);
 	put_true(o, "ipv4", n->ipv4);
@@ -79,6 +85,8 @@ char *network_encode(const struct network *n)
 		json_put(o, "facts", json_incref(n->facts));
 	return json_text(o);
 }
+
+static const char *const ip_len_keys[] = { "ip4_len", "ip6_len" };
 
 char *endpoint_encode(const struct endpoint *ep)
 {
@@ -115,11 +123,18 @@ char *endpoint_encode(const struct endpoint *ep)
 		json_put(o, "name", json_string(ep->name));
 	}
 	put_ip(o, "vtep", &ep->vtep);
+	put_true(o, "asked", ep->asked);
+	put_true(o, "exposed_ports", ep->exposed);
+	for (unsigned i = 0; i < 2; i++)
+		if (ep->ip_len[i])
+			json_put(o, ip_len_keys[i], json_integer(ep->ip_len[i]));
+	if (ep->join)
+		json_put(o, "join", join_encode(ep->join));
 	return json_text(o);
 }
 
-static const char *const source_names[] = { "own", "host", "adopted" };
-_Static_assert(sizeof(source_names) / sizeof(*source_names) == NETNS_ADOPTED + 1, "one a source");
+static const char *const source_names[] = { "own", "host", "adopted", "foreign" };
+_Static_assert(sizeof(source_names) / sizeof(*source_names) == NETNS_FOREIGN + 1, "one a source");
 
 static void put_if(json_t *o, const char *key, json_t *v)
 {
@@ -268,11 +283,18 @@ static int decode_pool(const json_t *o, struct network *n, struct cnm_error *err
 	    (r = get_prefix(o, "range", &p->range, err)) < 0 ||
 	    (r = get_ip(o, "gateway", &p->gateway, err)) < 0 ||
 	    (r = get_ip(o, "cursor", &cursor, err)) < 0 ||
-	    (r = json_get_strings(o, "aux", &aux, err)) < 0)
+	    (r = get_copy(o, "pool_id", &p->pool_id, err)) < 0 ||
+	    (r = json_get_strings(o, "aux", &aux, err)) < 0) {
+		free(p->pool_id);
+		p->pool_id = NULL;
 		return r;
+	}
 	r = ipam_pool_new(&p->taken, &p->subnet, &p->range);
-	if (r < 0)
+	if (r < 0) {
+		free(p->pool_id);
+		p->pool_id = NULL;
 		return cnm_error_errno(err, r, "pool");
+	}
 	n->n_pools++;
 	p->aux = json_incref(aux);
 	if (ip_is_set(&p->gateway) && ipam_pool_take(p->taken, &p->gateway) == -ENOMEM)
@@ -298,6 +320,8 @@ static int decode_network(const json_t *o, struct network *n, struct cnm_error *
 	    (r = json_get_bool(o, "config_only", &n->config_only, err)) < 0 ||
 	    (r = json_get_bool(o, "borrowed_link", &n->borrowed_link, err)) < 0 ||
 	    (r = get_copy(o, "config_from", &n->config_from, err)) < 0 ||
+	    (r = get_copy(o, "plugin", &n->plugin, err)) < 0 ||
+	    (r = get_copy(o, "ipam", &n->ipam, err)) < 0 ||
 	    (r = get_strings(o, "options", &n->options, err)) < 0 ||
 	    (r = get_strings(o, "labels", &n->labels, err)) < 0 ||
 	    (r = get_strings(o, "ipam_options", &n->ipam_options, err)) < 0 ||
@@ -329,7 +353,7 @@ int network_decode(const char *id, const char *name, const char *body, struct ne
 
 	if (r == 0)
 		r = json_get_string(o, "driver", &driver_name, err);
-	if (r == 0 && !(driver = driver_by_name(driver_name)))
+	if (r == 0 && !(driver = driver_of_row(driver_name)))
 		r = cnm_error_set(err, CNM_E_INTERNAL, "this cnm has no driver \"%s\"",
 				  driver_name);
 	if (r < 0)
@@ -339,6 +363,8 @@ int network_decode(const char *id, const char *name, const char *body, struct ne
 		return cnm_error_errno(err, ENOMEM, "network \"%s\"", name);
 	str_copy(n->id, sizeof(n->id), id);
 	r = decode_network(o, n, err);
+	if (r == 0 && n->driver->by_plugin != (n->plugin && n->plugin[0]))
+		r = cnm_error_set(err, CNM_E_INTERNAL, "it does not say whose plugin's it is");
 	if (r < 0) {
 		network_free(n);
 		return r;
@@ -366,6 +392,27 @@ static int decode_lists(const json_t *aliases, const json_t *ll, struct endpoint
 	return 0;
 }
 
+/* What a plugin said of it. */
+static int decode_told(const json_t *o, struct endpoint *ep, struct cnm_error *err)
+{
+	json_t *join = NULL;
+	int64_t len[2] = { 0 };
+	int r;
+
+	if ((r = json_get_bool(o, "asked", &ep->asked, err)) < 0 ||
+	    (r = json_get_bool(o, "exposed_ports", &ep->exposed, err)) < 0 ||
+	    (r = json_get_int(o, ip_len_keys[0], &len[0], err)) < 0 ||
+	    (r = json_get_int(o, ip_len_keys[1], &len[1], err)) < 0 ||
+	    (r = json_get_object(o, "join", &join, err)) < 0)
+		return r;
+	ep->ip_len[0] = len[0] > 0 && len[0] <= 32 ? (unsigned)len[0] : 0;
+	ep->ip_len[1] = len[1] > 0 && len[1] <= 128 ? (unsigned)len[1] : 0;
+	if (!join)
+		return 0;
+	ep->join = calloc(1, sizeof(*ep->join));
+	return ep->join ? join_decode(join, ep->join, err) : cnm_error_errno(err, ENOMEM, "join");
+}
+
 static int decode_endpoint(const json_t *o, struct endpoint *ep, struct cnm_error *err)
 {
 	const char *mac = NULL, *ifname = "", *host = "";
@@ -389,7 +436,7 @@ static int decode_endpoint(const json_t *o, struct endpoint *ep, struct cnm_erro
 	    (r = json_get_int(o, "joined", &ep->joined, err)) < 0 ||
 	    (r = json_get_string(o, "ifname", &ifname, err)) < 0 ||
 	    (r = json_get_string(o, "host", &host, err)) < 0 ||
-	    (r = get_ip(o, "vtep", &ep->vtep, err)) < 0)
+	    (r = get_ip(o, "vtep", &ep->vtep, err)) < 0 || (r = decode_told(o, ep, err)) < 0)
 		return r;
 	if (mac && mac_parse(&ep->mac, mac) < 0)
 		return cnm_error_set(err, CNM_E_INTERNAL, "\"%s\" is no MAC", mac);
@@ -469,9 +516,9 @@ static int decode_sandbox(const json_t *o, struct sandbox *sb, struct cnm_error 
 	    (r = get_strings(o, "labels", &sb->labels, err)) < 0 ||
 	    (r = decode_sandbox_ports(o, sb, err)) < 0)
 		return r;
-	while (sb->source <= NETNS_ADOPTED && !streq(source, source_names[sb->source]))
+	while (sb->source <= NETNS_FOREIGN && !streq(source, source_names[sb->source]))
 		sb->source++;
-	if (sb->source > NETNS_ADOPTED)
+	if (sb->source > NETNS_FOREIGN)
 		return cnm_error_set(err, CNM_E_INTERNAL, "unknown namespace source \"%s\"",
 				     source);
 	if (sb->source == NETNS_ADOPTED && !sb->adopted_from)

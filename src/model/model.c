@@ -74,6 +74,7 @@ void network_free(struct network *n)
 	for (unsigned i = 0; i < n->n_pools; i++) {
 		json_decref(n->pools[i].aux);
 		ipam_pool_free(n->pools[i].taken);
+		free(n->pools[i].pool_id);
 	}
 	json_decref(n->options);
 	json_decref(n->labels);
@@ -81,6 +82,8 @@ void network_free(struct network *n)
 	json_decref(n->config_pools);
 	json_decref(n->facts);
 	free(n->config_from);
+	free(n->plugin);
+	free(n->ipam);
 	free(n->name);
 	free(n->priv);
 	free(n);
@@ -115,6 +118,7 @@ void endpoint_free(struct endpoint *ep)
 	json_decref(ep->aliases);
 	json_decref(ep->links);
 	json_decref(ep->driver_opts);
+	free(ep->join);
 	free(ep->name);
 	free(ep);
 }
@@ -479,13 +483,37 @@ bool network_is_user_defined(const struct network *n)
 	return !n->predefined && n->driver->addresses && !network_is_gateway(n);
 }
 
-static bool has_gateway(const struct endpoint *ep, int family)
+const char *network_driver_name(const struct network *n)
+{
+	return n->plugin ? n->plugin : n->driver->name;
+}
+
+unsigned endpoint_prefix_len(const struct endpoint *ep, const struct cnm_ip *ip)
+{
+	const struct network_pool *p = network_pool_of(ep->network, ip);
+
+	return p ? p->subnet.len : ip_is_set(ip) ? ep->ip_len[ip->family == AF_INET6] : 0;
+}
+
+struct cnm_ip endpoint_gateway(const struct endpoint *ep, int family)
 {
 	const struct network_pool *p = network_pool(ep->network, family);
 	const struct cnm_ip *ip = family == AF_INET ? &ep->ip4 : &ep->ip6;
 
-	return p && ip_is_set(&p->gateway) && ip_is_set(ip) && !ep->network->internal &&
-	       !network_is_global(ep->network); /* one may be reserved there: nobody has it */
+	if (ep->network->internal)
+		return (struct cnm_ip){ 0 };
+	if (ep->network->plugin)
+		return ep->join ? ep->join->gateway[family == AF_INET6] : (struct cnm_ip){ 0 };
+	/* One may be reserved on a network of several hosts: nobody has it. */
+	return p && ip_is_set(ip) && !network_is_global(ep->network) ? p->gateway
+								     : (struct cnm_ip){ 0 };
+}
+
+static bool has_gateway(const struct endpoint *ep, int family)
+{
+	const struct cnm_ip gateway = endpoint_gateway(ep, family);
+
+	return ip_is_set(&gateway);
 }
 
 /* Is a better than b as the way out? features.md 1.3. */

@@ -29,6 +29,7 @@
 #include "base/list.h"
 #include "base/map.h"
 #include "ipam/ipam.h"
+#include "model/join.h"
 #include "model/ports.h"
 
 enum obj_state { OBJ_CREATING, OBJ_READY, OBJ_REMOVING };
@@ -42,7 +43,8 @@ struct network_pool {
 	struct cnm_ip gateway;   /* unset: none was allocated (isolated) */
 	json_t *aux;             /* {name: address} or NULL */
 	struct ipam_pool *taken;
-	bool chosen; /* nobody asked for this subnet; only while the network is made */
+	bool chosen;   /* nobody asked for this subnet; only while the network is made */
+	char *pool_id; /* what an IPAM plugin calls it; NULL: addresses are ours to give */
 };
 
 #define NETWORK_MAX_POOLS 16
@@ -53,6 +55,8 @@ struct network {
 	char id[ID_SIZE];
 	char *name;
 	const struct driver *driver;
+	char *plugin; /* whose network it is, by name: the driver is one of remote.c's; or NULL */
+	char *ipam;   /* who gives addresses: a plugin, or "null"; NULL: cnm does */
 	enum obj_state state;
 	int64_t created; /* wall clock, ns */
 	bool predefined; /* bridge, host, none: cannot be removed */
@@ -99,10 +103,24 @@ struct endpoint {
 	char host[ID_SIZE]; /* "": it is on this one */
 	uint64_t missing;   /* since when it is not in the cluster's store; 0: it is. Not in rows */
 	struct cnm_ip vtep;
+	/*
+	 * On a network of a plugin's. `asked`: it knows of the endpoint and has to be told when it
+	 * ends. `exposed`: it was told to publish ports. join: what it answered, or NULL.
+	 */
+	bool asked, exposed;
+	unsigned ip_len[2]; /* of addresses that it gave, which no pool has; else 0 */
+	struct join *join;
 };
 
 /* Where a sandbox's namespace comes from. */
-enum netns_source { NETNS_OWN, NETNS_HOST, NETNS_ADOPTED };
+enum netns_source {
+	NETNS_OWN,
+	NETNS_HOST,
+	NETNS_ADOPTED,
+	/* Another program's, which takes the other end of each veth there and sets it up: we have
+	 * no way in, and plan only what is outside of it. */
+	NETNS_FOREIGN
+};
 
 struct sandbox {
 	struct list node;
@@ -194,12 +212,23 @@ static inline bool link_leads_to(const json_t *target, const struct sandbox *sb)
 }
 /* The pool of this family, or NULL. */
 struct network_pool *network_pool(const struct network *n, int family);
+/* Has it a namespace that we know a way into? */
+static inline bool sandbox_is_open(const struct sandbox *sb)
+{
+	return !sb->stopped && sb->source != NETNS_FOREIGN;
+}
 /* Does nothing of this endpoint exist, its sandbox being stopped and not about to change? */
 bool endpoint_is_stopped(const struct endpoint *ep);
 /* Has it endpoints that are not so? */
 bool network_is_active(const struct network *n);
 /* The pool that holds this address, or NULL. */
 struct network_pool *network_pool_of(const struct network *n, const struct cnm_ip *ip);
+/* What users call its driver. */
+const char *network_driver_name(const struct network *n);
+/* The length of the subnet that one of the endpoint's addresses is in; 0: none is known. */
+unsigned endpoint_prefix_len(const struct endpoint *ep, const struct cnm_ip *ip);
+/* Where the default route through this endpoint leads; unset: there is none. */
+struct cnm_ip endpoint_gateway(const struct endpoint *ep, int family);
 /* Is it one of several hosts, on which the cluster's store has the last word? */
 bool network_is_global(const struct network *n);
 /* Is it the way out of sandboxes whose networks have none? By its name, as in Docker. */

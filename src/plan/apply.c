@@ -473,6 +473,7 @@ static const struct {
 	[PLAN_SYSCTL] = { apply_sysctl, false }, [PLAN_ADDR] = { apply_addr, true },
 	[PLAN_ROUTE] = { apply_route, true },    [PLAN_DNS] = { apply_dns, false },
 	[PLAN_FDB] = { apply_fdb, true },        [PLAN_NEIGH] = { apply_neigh, true },
+	[PLAN_MOVED] = { apply_moved, false },
 };
 
 /*
@@ -530,15 +531,18 @@ void run_done(struct run *r)
 static int announce_ipv6(struct run *r, size_t i)
 {
 	const struct plan_item *w = r->d->ops[i].want;
+	bool moved = w->kind == PLAN_MOVED;
 	struct rtnl_set_link set = { 0 };
 	int rc;
 
-	if (w->kind != PLAN_PEER || w->peer.no_ipv6)
+	if ((w->kind != PLAN_PEER && !moved) || (moved ? w->moved.no_ipv6 : w->peer.no_ipv6))
 		return 0;
-	if ((rc = run_ifindex(r, w->sandbox, w->peer.name, &set.ifindex)) < 0 ||
-	    (rc = run_place(r, w->sandbox)) < 0)
+	set.mac = moved ? w->moved.mac : w->peer.mac;
+	if (!mac_is_set(&set.mac))
+		return 0;
+	rc = run_ifindex(r, w->sandbox, moved ? w->moved.name : w->peer.name, &set.ifindex);
+	if (rc < 0 || (rc = run_place(r, w->sandbox)) < 0)
 		return rc;
-	set.mac = w->peer.mac;
 	rtnl_put_set_link(&r->batch, &set);
 	return run_mark(r, i);
 }
@@ -649,9 +653,12 @@ static void announce(struct run *r, const struct plan_item *w)
 {
 	int ifindex;
 
-	if (run_ifindex(r, w->sandbox, w->peer.name, &ifindex) == 0)
+	if (w->kind == PLAN_PEER && run_ifindex(r, w->sandbox, w->peer.name, &ifindex) == 0)
 		reaper_announce(r->a->reaper, w->sandbox, ifindex, &w->peer.announced,
 				w->peer.announce, w->peer.announce_ms);
+	if (w->kind == PLAN_MOVED && ip_is_set(&w->moved.announced) &&
+	    run_ifindex(r, w->sandbox, w->moved.name, &ifindex) == 0)
+		reaper_announce(r->a->reaper, w->sandbox, ifindex, &w->moved.announced, 1, 0);
 }
 
 int applier_run(struct applier *a, const struct plan_diff *d, struct cnm_error *err)
@@ -673,10 +680,8 @@ int applier_run(struct applier *a, const struct plan_diff *d, struct cnm_error *
 			run_undo(&r);
 	}
 	for (size_t i = 0; rc == 0 && i < d->n; i++) {
-		const struct plan_item *w = d->ops[i].want;
-
-		if (d->ops[i].action == PLAN_ADD && w->kind == PLAN_PEER)
-			announce(&r, w);
+		if (d->ops[i].action == PLAN_ADD)
+			announce(&r, d->ops[i].want);
 	}
 	if (rc == 0)
 		announce_neighbours(&r);

@@ -121,6 +121,11 @@ int apply_peer(struct run *r, size_t i);
 int apply_addr(struct run *r, size_t i);
 int apply_route(struct run *r, size_t i);
 
+/* apply_moved.c; l: the link of that name in the sandbox, or NULL. */
+int apply_moved(struct run *r, size_t i);
+void moved_dump(struct applier *a, const struct plan_item *w, const struct rtnl_link *l,
+		struct plan *have);
+
 /* A VXLAN link that cannot become the other: made anew, without what was on it. */
 bool link_is_another(const struct plan_item *have, const struct plan_item *want);
 

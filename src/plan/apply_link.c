@@ -10,6 +10,8 @@
 
 #include <linux/neighbour.h>
 
+#include "base/cleanup.h"
+#include "kernel/ethtool.h"
 #include "plan/apply_internal.h"
 
 #define IPV6_MIN_MTU 1280
@@ -106,13 +108,25 @@ static void new_vxlan(struct run *r, const struct plan_item *w, int master, int 
 				     });
 }
 
-static int make_link(struct run *r, const struct plan_item *w, int master)
+/*
+ * The host's namespace, for the end of a veth that others take from there, when the veth is made
+ * elsewhere. *ret stays -1 when it is made there.
+ */
+static int open_home(struct run *r, const struct plan_item *w, int *ret)
+{
+	return w->link.peer_away && w->sandbox[0]
+		       ? netns_open_path("/proc/self/ns/net", ret, r->err)
+		       : 0;
+}
+
+/* home: where it is born if it has no sandbox; -1: beside this end. */
+static int make_link(struct run *r, const struct plan_item *w, int master, int home)
 {
 	const char *in = w->link.type == PLAN_VETH ? w->link.peer_sandbox : w->sandbox;
 	struct handle *h = in[0] ? handle_open(r->a, in, r->err) : NULL;
 	int rc;
 
-	if (!h && (in[0] || w->link.type == PLAN_VETH))
+	if (!h && (in[0] || (w->link.type == PLAN_VETH && !w->link.peer_away)))
 		return -ENOENT;
 	rc = run_place(r, w->link.type == PLAN_VXLAN ? "" : w->sandbox);
 	if (rc < 0)
@@ -122,13 +136,28 @@ static int make_link(struct run *r, const struct plan_item *w, int master)
 		new_bridge(r, w);
 		break;
 	case PLAN_VETH:
-		new_veth(r, w, master, h->ns);
+		new_veth(r, w, master, h ? h->ns : home);
 		break;
 	case PLAN_VXLAN:
 		new_vxlan(r, w, master, h ? h->ns : 0);
 		break;
 	}
 	return 0;
+}
+
+/* Both ends, before anything is sent. */
+static int put_checksums(struct run *r, const struct plan_item *w)
+{
+	const char *in = w->link.peer_sandbox;
+	struct handle *h = in[0] ? handle_open(r->a, in, r->err) : NULL;
+	int rc;
+
+	if (in[0] && !h)
+		return -ENOENT;
+	rc = ethtool_no_tx_checksum(h ? h->ns : -1, w->link.peer);
+	if (rc == 0)
+		rc = ethtool_no_tx_checksum(-1, w->link.name);
+	return rc < 0 ? cnm_error_errno(r->err, rc, "turn off checksum offload") : 0;
 }
 
 /* What a port of a bridge is told, and the bridge of it. */
@@ -154,15 +183,17 @@ static int link_add(struct run *r, size_t i)
 	bool late = w->link.type == PLAN_VXLAN; /* up when it is told what it is */
 	struct rtnl_set_link set = { .name = w->link.name };
 	char alias[128];
+	_close_ int home = -1; /* until the message is sent */
 	int master = 0, ifindex = 0, rc;
 
 	if (w->link.master[0] && (rc = run_ifindex(r, w->sandbox, w->link.master, &master)) < 0)
 		return rc;
-	if ((rc = make_link(r, w, master)) < 0)
+	if ((rc = open_home(r, w, &home)) < 0 || (rc = make_link(r, w, master, home)) < 0)
 		return rc;
 	/* It must be ours before its name is used: a batch goes on after EEXIST. */
 	if ((rc = run_mark(r, i)) < 0 || (rc = run_flush(r)) < 0 ||
 	    (is_port && (rc = run_ifindex(r, w->sandbox, w->link.name, &ifindex)) < 0) ||
+	    (w->link.checksums && (rc = put_checksums(r, w)) < 0) ||
 	    (rc = run_place(r, w->sandbox)) < 0)
 		return rc;
 	alias_of(r, w, alias);

@@ -5,7 +5,8 @@
  * MTU nobody asked for) never differs. What bears our mark and nobody wants comes in besides.
  *
  * A veth is looked at from its sandbox: both ends belong together, and one whose other end is not
- * where it should be is "broken" (its peer's name is empty) and made anew.
+ * where it should be is "broken" (its peer's name is empty) and made anew. One whose other end is
+ * another program's is looked at by itself.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -264,7 +265,7 @@ static int dump_veth(struct dump *d, const struct plan_item *w, struct cnm_error
 	if (l.kind != RTNL_VETH || !is_marked(d, &l, owner) || !(i = copy_of(d, w)))
 		return 0;
 	deviate(d, i, w, &l);
-	if (!peer || peer->ifindex != l.peer)
+	if (!w->link.peer_away && (!peer || peer->ifindex != l.peer))
 		i->link.peer[0] = 0;
 	if (w->link.master[0] && (rtnl_link_by_name(nl, w->link.master, &master, NULL) < 0 ||
 				  master.ifindex != l.master))
@@ -408,6 +409,9 @@ static int dump_item(struct dump *d, const struct plan_item *w, struct cnm_error
 		return 0;
 	case PLAN_PEER:
 		dump_peer(d, w);
+		return 0;
+	case PLAN_MOVED:
+		moved_dump(d->a, w, link_named(&d->seen, w->moved.name), d->have);
 		return 0;
 	case PLAN_ADDR:
 		dump_addr(d, w);
@@ -612,9 +616,7 @@ static void dump_stray_files(struct dump *d)
 
 static bool belongs(const struct plan_item *i, const char *place)
 {
-	if (i->kind == PLAN_LINK && i->link.type == PLAN_VETH)
-		return place[0] && streq(i->link.peer_sandbox, place);
-	return streq(i->sandbox, place);
+	return streq(plan_item_home(i), place);
 }
 
 /* Sandboxes have no items of these kinds. */

@@ -30,6 +30,7 @@ static void item_release(struct plan_item *i)
 	case PLAN_ELEM:
 	case PLAN_LINK:
 	case PLAN_PEER:
+	case PLAN_MOVED:
 	case PLAN_ADDR:
 	case PLAN_ROUTE:
 	case PLAN_DNS:
@@ -265,6 +266,26 @@ void plan_add_hold(struct plan *p, const char *owner, const struct hostports *po
 	memcpy(i->hold.targets, targets, sizeof(i->hold.targets));
 }
 
+void plan_give_away(struct plan *p, size_t first, const char *place)
+{
+	size_t n = first;
+
+	for (size_t k = first; k < p->n; k++) {
+		struct plan_item *i = &p->items[k];
+
+		if (streq(i->sandbox, place)) {
+			item_release(i);
+			continue;
+		}
+		if (i->kind == PLAN_LINK && streq(i->link.peer_sandbox, place)) {
+			i->link.peer_sandbox[0] = 0;
+			i->link.peer_away = true;
+		}
+		p->items[n++] = *i;
+	}
+	p->n = n;
+}
+
 void plan_move(struct plan *dst, struct plan *src)
 {
 	dst->failed |= src->failed;
@@ -282,9 +303,9 @@ void plan_move(struct plan *dst, struct plan *src)
 
 const char *plan_kind_name(enum plan_kind kind)
 {
-	static const char *const names[] = { "netns", "file", "ports",  "element",
-					     "link",  "peer", "sysctl", "addr",
-					     "route", "dns",  "fdb",    "neighbour" };
+	static const char *const names[] = { "netns", "file",  "ports",    "element", "link",
+					     "peer",  "moved", "sysctl",   "addr",    "route",
+					     "dns",   "fdb",   "neighbour" };
 	_Static_assert(sizeof(names) / sizeof(*names) == PLAN_N_KINDS, "one a kind");
 
 	return names[kind];
@@ -328,6 +349,9 @@ void plan_item_key(const struct plan_item *i, struct strbuf *b)
 	case PLAN_PEER:
 		strbuf_add(b, i->peer.name);
 		break;
+	case PLAN_MOVED:
+		strbuf_add(b, i->moved.name);
+		break;
 	case PLAN_SYSCTL:
 		strbuf_add(b, i->sysctl.path);
 		break;
@@ -353,6 +377,13 @@ void plan_item_key(const struct plan_item *i, struct strbuf *b)
 	case PLAN_N_KINDS:
 		break;
 	}
+}
+
+const char *plan_item_home(const struct plan_item *i)
+{
+	bool near_end = i->kind == PLAN_LINK && i->link.type == PLAN_VETH && !i->link.peer_away;
+
+	return near_end ? i->link.peer_sandbox : i->sandbox;
 }
 
 bool plan_same_object(const struct plan_item *a, const struct plan_item *b)
@@ -407,7 +438,9 @@ static void link_attrs(const struct plan_link *l, struct strbuf *b)
 		strbuf_add(b, " isolated");
 	if (l->locked)
 		strbuf_add(b, " locked");
-	if (l->type == PLAN_VETH)
+	if (l->peer_away)
+		strbuf_addf(b, " to %s elsewhere", l->peer);
+	else if (l->type == PLAN_VETH)
 		strbuf_addf(b, " to %s in sandbox %.12s", l->peer, l->peer_sandbox);
 	strbuf_add(b, " up");
 }
@@ -460,6 +493,12 @@ void plan_item_attrs(const struct plan_item *i, struct strbuf *b)
 		if (i->peer.mtu)
 			strbuf_addf(b, " mtu %u", i->peer.mtu);
 		strbuf_add(b, " up");
+		break;
+	case PLAN_MOVED:
+		strbuf_addf(b, "the host's %s", i->moved.source);
+		if (mac_is_set(&i->moved.mac))
+			strbuf_addf(b, " mac %s", mac_format(&i->moved.mac, buf));
+		strbuf_add(b, i->moved.down ? " down" : " up");
 		break;
 	case PLAN_SYSCTL:
 		strbuf_add(b, i->sysctl.value);

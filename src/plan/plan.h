@@ -37,6 +37,7 @@ enum plan_kind {
 		     */
 	PLAN_LINK,  /* a link on the host or in a network's place; a veth brings its other end */
 	PLAN_PEER,  /* the end of a veth inside a sandbox */
+	PLAN_MOVED, /* a link that a plugin made on the host, in a sandbox */
 	PLAN_SYSCTL, /* a value below /proc/sys */
 	PLAN_ADDR,
 	PLAN_ROUTE,
@@ -56,9 +57,15 @@ struct plan_link {
 	unsigned mtu; /* 0: the kernel's default, not compared */
 	char master[IFNAMSIZ];
 	char peer[IFNAMSIZ];        /* veth: name of the other end ... */
-	char peer_sandbox[ID_SIZE]; /* ... and the sandbox it is born in */
+	char peer_sandbox[ID_SIZE]; /* ... and the sandbox it is born in, or */
+	/*
+	 * it is born on the host, for another program to take away; where it is afterwards is not
+	 * compared. When it is gone that program's namespace is, so the veth is not made again.
+	 */
+	bool peer_away;
 	struct cnm_mac peer_mac;
-	bool hairpin; /* veth on a bridge: what comes from it may go back to it */
+	bool checksums; /* veth: packets have theirs, whoever reads them. Not compared */
+	bool hairpin;   /* veth on a bridge: what comes from it may go back to it */
 	/*
 	 * Port of a bridge that learns nothing: it gets no frames to addresses nobody has, and of a
 	 * veth the bridge knows only the other end's.
@@ -93,6 +100,14 @@ struct plan_item {
 			unsigned announce,
 				announce_ms; /* not compared: how often it makes itself known */
 		} peer;
+		/* Moved in when added, back when removed; mac unset: its own. */
+		struct {
+			char name[IFNAMSIZ], source[IFNAMSIZ]; /* in the sandbox, on the host */
+			struct cnm_mac mac;
+			bool no_ipv6;            /* not compared: no link-local address */
+			struct cnm_ip announced; /* nor that: it makes this address known */
+			bool down;               /* never wanted */
+		} moved;
 		struct {
 			char link[IFNAMSIZ];
 			struct cnm_prefix addr;
@@ -190,6 +205,11 @@ void plan_add_elemf(struct plan *p, const char *place, const char *owner, const 
 /* ports is copied. */
 void plan_add_hold(struct plan *p, const char *owner, const struct hostports *ports, size_t n,
 		   const struct cnm_ip targets[2]);
+/*
+ * Of the items from `first` on, drop those in this place, which is another program's, and let it
+ * have the ends of the veths that lead there.
+ */
+void plan_give_away(struct plan *p, size_t first, const char *place);
 /* Move all of src to the end of dst. */
 void plan_move(struct plan *dst, struct plan *src);
 
@@ -199,6 +219,8 @@ void plan_item_key(const struct plan_item *i, struct strbuf *b);
 void plan_item_attrs(const struct plan_item *i, struct strbuf *b);
 /* "on the host", "in sandbox 0123456789ab", "in network 0123456789ab". */
 void plan_item_where(const struct plan_item *i, struct strbuf *b);
+/* The place in whose comparison it is looked at: of what a veth is on the host, its sandbox. */
+const char *plan_item_home(const struct plan_item *i);
 /* Do they name the same object: same place, kind and key? */
 bool plan_same_object(const struct plan_item *a, const struct plan_item *b);
 /* One line an item, in order: the same plan gives the same bytes. Caller frees; NULL no memory. */

@@ -46,10 +46,7 @@ static unsigned places_of(const struct plan *p, const char **ret)
 
 	ret[n++] = "";
 	for (size_t i = 0; i < p->n; i++) {
-		const struct plan_item *it = &p->items[i];
-		const char *place = it->kind == PLAN_LINK && it->link.type == PLAN_VETH
-					    ? it->link.peer_sandbox
-					    : it->sandbox;
+		const char *place = plan_item_home(&p->items[i]);
 		bool known = false;
 
 		for (unsigned k = 0; k < n; k++)

@@ -196,6 +196,7 @@ static const char *const selects[] = {
 	[STORE_SANDBOX] = SELECT_NAMED("sandbox"),
 	[STORE_CONTAINER] = SELECT_NAMED("container"),
 	[STORE_IMAGE] = SELECT_NAMED("image"),
+	[STORE_DEBT] = SELECT_NAMED("debt"),
 	[STORE_ENDPOINT] = "SELECT id,state,body,name,network,sandbox,ip4,ip6,mac FROM endpoint"
 			   " ORDER BY ",
 };

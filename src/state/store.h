@@ -37,6 +37,7 @@ enum store_kind {
 	STORE_SANDBOX,
 	STORE_CONTAINER,
 	STORE_IMAGE,
+	STORE_DEBT, /* what a plugin has still to be told */
 	STORE_N_KINDS
 };
 enum store_state { STORE_CREATING = 0, STORE_READY = 1, STORE_REMOVING = 2 };

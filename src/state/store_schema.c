@@ -55,6 +55,10 @@ static const char *const migrations[] = {
 	"  n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, state INTEGER NOT NULL, name TEXT,"
 	"  body TEXT NOT NULL) STRICT;"
 	"CREATE UNIQUE INDEX container_name ON container(name) WHERE name IS NOT NULL;",
+
+	"CREATE TABLE debt ("
+	"  n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, state INTEGER NOT NULL, name TEXT,"
+	"  body TEXT NOT NULL) STRICT;",
 };
 
 #define SCHEMA ((int)(sizeof(migrations) / sizeof(migrations[0])))

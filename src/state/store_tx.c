@@ -25,7 +25,8 @@ struct store_op {
 	char text[];
 };
 
-const char *const store_kind_names[] = { "network", "endpoint", "sandbox", "container", "image" };
+const char *const store_kind_names[] = { "network",   "endpoint", "sandbox",
+					 "container", "image",    "debt" };
 const char *const store_state_names[] = { "creating", "ready", "removing" };
 
 #define INSERT_NAMED(table) "INSERT INTO " table "(id,state,name,body) VALUES(?1,?2,?3,?4)"
@@ -38,6 +39,7 @@ static const char *const sql_texts[N_SQL] = {
 	[SQL_INSERT + STORE_SANDBOX] = INSERT_NAMED("sandbox"),
 	[SQL_INSERT + STORE_CONTAINER] = INSERT_NAMED("container"),
 	[SQL_INSERT + STORE_IMAGE] = INSERT_NAMED("image"),
+	[SQL_INSERT + STORE_DEBT] = INSERT_NAMED("debt"),
 	[SQL_INSERT + STORE_ENDPOINT] =
 		"INSERT INTO endpoint(id,state,name,body,network,sandbox,ip4,ip6,mac)"
 		" VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9)",
@@ -45,6 +47,7 @@ static const char *const sql_texts[N_SQL] = {
 	[SQL_UPDATE + STORE_SANDBOX] = UPDATE_NAMED("sandbox"),
 	[SQL_UPDATE + STORE_CONTAINER] = UPDATE_NAMED("container"),
 	[SQL_UPDATE + STORE_IMAGE] = UPDATE_NAMED("image"),
+	[SQL_UPDATE + STORE_DEBT] = UPDATE_NAMED("debt"),
 	[SQL_UPDATE + STORE_ENDPOINT] =
 		"UPDATE endpoint SET state=?2,name=?3,body=?4,network=?5,sandbox=?6,ip4=?7,ip6=?8,"
 		"mac=?9 WHERE id=?1",
@@ -52,11 +55,13 @@ static const char *const sql_texts[N_SQL] = {
 	[SQL_SET_STATE + STORE_SANDBOX] = SET_STATE("sandbox"),
 	[SQL_SET_STATE + STORE_CONTAINER] = SET_STATE("container"),
 	[SQL_SET_STATE + STORE_IMAGE] = SET_STATE("image"),
+	[SQL_SET_STATE + STORE_DEBT] = SET_STATE("debt"),
 	[SQL_SET_STATE + STORE_ENDPOINT] = SET_STATE("endpoint"),
 	[SQL_DELETE + STORE_NETWORK] = DELETE("network"),
 	[SQL_DELETE + STORE_SANDBOX] = DELETE("sandbox"),
 	[SQL_DELETE + STORE_CONTAINER] = DELETE("container"),
 	[SQL_DELETE + STORE_IMAGE] = DELETE("image"),
+	[SQL_DELETE + STORE_DEBT] = DELETE("debt"),
 	[SQL_DELETE + STORE_ENDPOINT] = DELETE("endpoint"),
 	[SQL_SET_META] = "INSERT INTO meta(key,value) VALUES(?1,?4)"
 			 " ON CONFLICT(key) DO UPDATE SET value=excluded.value",
@@ -219,6 +224,7 @@ static const struct {
 	{ "container.name", "a container named \"", offsetof(struct store_row, name), "\" exists" },
 	{ "container.id", "a container with id ", offsetof(struct store_row, id), " exists" },
 	{ "image.id", "an image with id ", offsetof(struct store_row, id), " exists" },
+	{ "debt.id", "a debt with id ", offsetof(struct store_row, id), " exists" },
 	{ "endpoint.id", "an endpoint with id ", offsetof(struct store_row, id), " exists" },
 	{ "endpoint.network, endpoint.name", "an endpoint named \"",
 	  offsetof(struct store_row, name), "\" exists on this network" },

@@ -38,6 +38,7 @@ static void test_routes(void **state)
 		{ "GET", "/cnm/v1/sandboxes/a", "sandbox inspect [a]" },
 		{ "DELETE", "/cnm/v1/sandboxes/a", "sandbox remove [a]" },
 		{ "GET", "/cnm/v1/endpoints?network=n", "endpoint list n" },
+		{ "GET", "/cnm/v1/plugins", "plugin list" },
 		{ "GET", "/cnm/v1/endpoints?network=", "endpoint list -" },
 		{ "GET", "/cnm/v1/endpoints/n/e", "endpoint inspect [n/e]" },
 		{ "DELETE", "/cnm/v1/endpoints/n%2Fe?force=true", "endpoint remove [n/e] 1" },

@@ -281,7 +281,8 @@ static void expect_same_names(const struct sandbox *a, const struct sandbox *b)
 
 static void test_sandbox_row(void **state)
 {
-	static const enum netns_source sources[] = { NETNS_OWN, NETNS_HOST, NETNS_ADOPTED };
+	static const enum netns_source sources[] = { NETNS_OWN, NETNS_HOST, NETNS_ADOPTED,
+						     NETNS_FOREIGN };
 
 	for (size_t i = 0; i < ARRAY_LEN(sources); i++) {
 		struct sandbox *sb = sandbox_new("con"), *again = NULL;

@@ -84,6 +84,7 @@ struct situation {
 	const char *vtep, *remote; /* this host's, and of one on which the endpoint is then */
 	unsigned mtu;              /* of the uplinks */
 	bool confined, unclaimed;  /* without a VXLAN id */
+	const char *join;          /* what a plugin answered; "": nothing yet */
 };
 
 /* Until the check of the network, as a request does it. */
@@ -94,13 +95,15 @@ static int add_network(struct world *w, const struct situation *s, struct cnm_er
 	w->env.mtu = s->mtu;
 	if (s->vtep)
 		assert_int_equal(ip_parse(&w->env.vtep, s->vtep), 0);
-	w->n = network_new("net", driver_by_name(s->driver ? s->driver : "bridge"));
+	w->n = network_new("net", driver_of_row(s->driver ? s->driver : "bridge"));
 	assert_non_null(w->n);
 	if (network_is_global(w->n) && !s->unclaimed)
 		w->n->facts = json_pack("{s:i}", "vxlan_id", 4097);
 	w->n->ipv4 = !s->no_ipv4;
 	w->n->ipv6 = s->ipv6;
 	w->n->internal = s->internal;
+	if (s->join)
+		w->n->plugin = strdup("plug");
 	w->n->predefined = s->predefined;
 	w->n->borrowed_link = s->borrowed;
 	put_options(w->n->options, s->options ? s->options : "");
@@ -109,7 +112,7 @@ static int add_network(struct world *w, const struct situation *s, struct cnm_er
 		add_pool(w->n, "172.18.0.0/16");
 	if (r == 0 && w->n->ipv6)
 		add_pool(w->n, "fd00:1::/64");
-	if (r == 0)
+	if (r == 0 && w->n->driver->network_check)
 		r = w->n->driver->network_check(w->n, &w->env, err);
 	if (r == 0)
 		assert_int_equal(model_add_network(&w->model, w->n), 0);
@@ -160,6 +163,13 @@ static int join(struct world *w, const struct situation *s, struct cnm_error *er
 		return ip_parse(&w->ep->vtep, s->remote);
 	}
 	w->sb->confined = s->confined;
+	if (s->join && s->join[0]) {
+		json_t *o = json_loads(s->join, 0, NULL);
+
+		w->ep->join = calloc(1, sizeof(*w->ep->join));
+		assert_int_equal(join_decode(o, w->ep->join, NULL), 0);
+		json_decref(o);
+	}
 	w->ep->sandbox = w->sb;
 	list_append(&w->sb->endpoints, &w->ep->in_sandbox);
 	return 0;
@@ -177,9 +187,10 @@ static char *plan_of(const struct situation *s)
 	world_init(&w);
 	if (add_network(&w, s, &err) < 0 || join(&w, s, &err) < 0)
 		fail_msg("%s: %s", s->name, err.text);
-	w.n->driver->network_plan(w.n, &w.env, &p);
+	if (w.n->driver->network_plan)
+		w.n->driver->network_plan(w.n, &w.env, &p);
 	w.n->driver->endpoint_plan(w.ep, &w.env, &p);
-	if (s->remote)
+	if (s->remote && w.n->driver->host_plan)
 		w.n->driver->host_plan(w.n, &w.ep->vtep, &w.env, &p);
 	assert_int_equal(plan_check(&p, NULL), 0);
 	text = plan_text(&p);
@@ -279,6 +290,32 @@ static void test_golden(void **state)
 					 "net.ipv4.conf.IFNAME.log_martians=1,"
 					 "net.ipv6.conf.IFNAME.hop_limit=9" },
 		{ .name = "link-local", .ipv6 = true, .link_local = "169.254.7.7" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(situations); i++)
+		expect_golden(&situations[i]);
+}
+
+#define PLUG .driver = "remote", .ipv6 = true
+
+/* What an endpoint of a plugin's network needs follows from what the plugin answered. */
+static void test_golden_plugin(void **state)
+{
+	static const struct situation situations[] = {
+		{ PLUG, .name = "plugin", .join = "{\"InterfaceName\":{\"SrcName\":\"vethx\"}}" },
+		{ PLUG, .name = "plugin-nothing", .join = "" },
+		{ PLUG, .name = "plugin-nothing", .join = "{\"Gateway\":\"172.18.0.1\"}" },
+		{ PLUG, .name = "plugin-routes",
+		  .endpoint_options = EP "sysctls=net.ipv4.conf.IFNAME.log_martians=1 any=thing",
+		  .join = "{\"InterfaceName\":{\"SrcName\":\"vethx\"},\"StaticRoutes\":["
+			  "{\"Destination\":\"10.1.2.3/8\",\"RouteType\":0,"
+			  "\"NextHop\":\"172.18.0.9\"},"
+			  "{\"Destination\":\"fd09::/64\",\"RouteType\":1}]}" },
+		{ .driver = "remote-global",
+		  .name = "plugin-elsewhere",
+		  .vtep = "192.0.2.1",
+		  .remote = "192.0.2.2",
+		  .join = "" },
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(situations); i++)
@@ -737,6 +774,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_golden),
 		cmocka_unit_test(test_golden_overlay),
+		cmocka_unit_test(test_golden_plugin),
 		cmocka_unit_test(test_hostile_peers),
 		cmocka_unit_test(test_vxlan_id_asked_for),
 		cmocka_unit_test(test_announcements),

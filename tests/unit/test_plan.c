@@ -315,6 +315,9 @@ static void test_what_is_compared(void **state)
 			i->peer.announce = 0;
 			i->peer.mtu++;
 			break;
+		case PLAN_MOVED:
+			i->moved.down = true;
+			break;
 		case PLAN_SYSCTL:
 			i->sysctl.value[0] = '1';
 			break;
@@ -449,6 +452,28 @@ static void test_move(void **state)
 	assert_string_equal(moved, wanted);
 	assert_memory_equal(&a.items[1].sandbox, SB, sizeof(SB));
 	assert_string_equal(a.items[1].owner, SB);
+}
+
+/* What is in the place goes, but for what came before; the veth stays, and its other end is away.
+ */
+static void test_give_away(void **state)
+{
+	_plan_ struct plan p = { 0 };
+	_free_ char *text = NULL;
+
+	add_peer(&p, "eth9", 1400);
+	add_netns(&p, "con1", "new");
+	add_veth(&p, "veth1", "br-1");
+	add_peer(&p, "eth0", 1500);
+	add_route(&p, "0.0.0.0/0", "172.18.0.1", "eth0");
+	add_bridge(&p, "br-1", 0);
+	plan_give_away(&p, 1, SB);
+	text = plan_text(&p);
+	assert_int_equal(p.n, 3);
+	assert_non_null(strstr(text, "peer eth9"));
+	assert_non_null(strstr(text, "veth port of br-1 to eth0 elsewhere up"));
+	assert_null(strstr(text, "route"));
+	assert_true(p.items[1].link.peer_away && streq(plan_item_home(&p.items[1]), ""));
 }
 
 static void test_a_failed_plan_is_no_plan(void **state)
@@ -632,6 +657,7 @@ int main(void)
 		cmocka_unit_test(test_place_is_part_of_the_key),
 		cmocka_unit_test(test_duplicates),
 		cmocka_unit_test(test_move),
+		cmocka_unit_test(test_give_away),
 		cmocka_unit_test(test_a_failed_plan_is_no_plan),
 		cmocka_unit_test(test_random_differences),
 	};
