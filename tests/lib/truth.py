@@ -4,7 +4,7 @@ build/debs and never installed) where cnmd would be. With CNM_TRUTH=1 in the env
 containers and images run against it, which says whether what they expect is what Docker does; those
 that are about cnm alone are left out.
 
-    tools/setup unpack docker.io containerd runc iptables busybox-static ...
+    tools/setup test
     CNM_TRUTH=1 python3 -m pytest tests/host/test_container_*.py
 """
 import contextlib
@@ -16,8 +16,6 @@ import subprocess
 import harness
 
 DEBS = os.path.join(harness.TOP, "build", "debs")
-PACKAGES = ["docker.io", "containerd", "runc", "iptables", "libip4tc2", "libip6tc2", "libxtables12",
-            "libnetfilter-conntrack3", "libnfnetlink0", "libdevmapper1.02.1", "libseccomp2"]
 ASKED = bool(os.environ.get("CNM_TRUTH"))
 
 
@@ -28,6 +26,17 @@ def path_of(*packages):
 
 def libraries(*folders):
     return ":".join(found for folder in folders for found in glob.glob(os.path.join(DEBS, folder)))
+
+
+def furnish_iptables(host):
+    """The unpacked ones, by the names that a distribution gives them."""
+    host.run("sh", "-ec", """
+        mkdir -p /run/bin
+        for name in iptables ip6tables; do
+            for suffix in "" -save -restore; do
+                ln -s %s/iptables/usr/sbin/xtables-nft-multi /run/bin/$name$suffix
+            done
+        done""" % DEBS)
 
 
 def busybox_root(folder):
@@ -54,15 +63,9 @@ class TrueHost(harness.Host):
         fresh = self.started is None
         self.started = options, env, binary
         if fresh:
-            subprocess.run([os.path.join(harness.TOP, "tools", "setup"), "unpack", *PACKAGES], check=True)
             self.compare = False
-            self.run("sh", "-ec", """
-                mkdir -p /run/bin /run/cnm
-                for name in iptables ip6tables; do
-                    for suffix in "" -save -restore; do
-                        ln -s %s/iptables/usr/sbin/xtables-nft-multi /run/bin/$name$suffix
-                    done
-                done""" % DEBS)
+            self.run("mkdir", "-p", "/run/cnm")
+            furnish_iptables(self)
         self.log = open(self.log_path, "ab")
         self.containerd = self._launch(
             "containerd", "--root", "/var/lib/containerd", "--state", "/run/containerd",
