@@ -5,7 +5,7 @@
 
 #include "drivers/driver.h"
 
-extern const struct driver bridge_driver, host_driver, null_driver, overlay_driver;
+extern const struct driver bridge_driver, host_driver, null_driver, overlay_driver, ovs_driver;
 /* Of plugins; not in the table, since nobody asks for them by name. */
 extern const struct driver remote_driver, remote_global_driver;
 

@@ -12,6 +12,7 @@ const struct driver *const drivers[] = {
 	&host_driver,
 	&null_driver,
 	&overlay_driver,
+	&ovs_driver,
 	NULL,
 };
 /* clang-format on */

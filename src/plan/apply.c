@@ -473,7 +473,7 @@ static const struct {
 	[PLAN_SYSCTL] = { apply_sysctl, false }, [PLAN_ADDR] = { apply_addr, true },
 	[PLAN_ROUTE] = { apply_route, true },    [PLAN_DNS] = { apply_dns, false },
 	[PLAN_FDB] = { apply_fdb, true },        [PLAN_NEIGH] = { apply_neigh, true },
-	[PLAN_MOVED] = { apply_moved, false },
+	[PLAN_MOVED] = { apply_moved, false },   [PLAN_OVS] = { apply_ovs, false },
 };
 
 /*

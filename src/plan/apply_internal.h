@@ -3,6 +3,7 @@
 #ifndef PLAN_APPLY_INTERNAL_H
 #define PLAN_APPLY_INTERNAL_H
 
+#include <jansson.h>
 #include <pthread.h>
 
 #include "base/list.h"
@@ -120,6 +121,13 @@ int apply_link(struct run *r, size_t i);
 int apply_peer(struct run *r, size_t i);
 int apply_addr(struct run *r, size_t i);
 int apply_route(struct run *r, size_t i);
+
+/* apply_ovs.c; *cache: what is there, NULL before it is first asked for, the caller's. */
+int apply_ovs(struct run *r, size_t i);
+void ovs_dump(json_t **cache, const struct plan_item *w, struct plan *have);
+/* What bears our mark there and is not in want. */
+int ovs_dump_rest(json_t **cache, const struct applier *a, const struct plan *want,
+		  struct plan *have);
 
 /* apply_moved.c; l: the link of that name in the sandbox, or NULL. */
 int apply_moved(struct run *r, size_t i);

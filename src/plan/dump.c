@@ -137,6 +137,7 @@ struct dump {
 	bool network; /* the place is a network's */
 	int anew;     /* index of a VXLAN link in it that will be made anew */
 	struct seen seen;
+	json_t *ovs; /* what Open vSwitch has */
 	struct plan *have;
 };
 
@@ -410,6 +411,9 @@ static int dump_item(struct dump *d, const struct plan_item *w, struct cnm_error
 	case PLAN_PEER:
 		dump_peer(d, w);
 		return 0;
+	case PLAN_OVS:
+		ovs_dump(&d->ovs, w, d->have);
+		return 0;
 	case PLAN_MOVED:
 		moved_dump(d->a, w, link_named(&d->seen, w->moved.name), d->have);
 		return 0;
@@ -652,6 +656,8 @@ static int dump_place(struct dump *d, struct cnm_error *err)
 		dump_stray_entries(d);
 	if (!d->place[0])
 		dump_stray_files(d);
+	if (rc == 0 && !d->place[0])
+		rc = ovs_dump_rest(&d->ovs, d->a, d->want, d->have);
 	return rc;
 }
 
@@ -665,6 +671,7 @@ int applier_dump(struct applier *a, const struct plan *want, const char *place, 
 	d.network = is_networks(&d);
 	rc = dump_place(&d, err);
 	seen_free(&d.seen);
+	json_decref(d.ovs);
 	if (rc == 0)
 		rc = plan_check(&have, err);
 	if (rc < 0) {

@@ -29,6 +29,7 @@ static void item_release(struct plan_item *i)
 		break;
 	case PLAN_ELEM:
 	case PLAN_LINK:
+	case PLAN_OVS:
 	case PLAN_PEER:
 	case PLAN_MOVED:
 	case PLAN_ADDR:
@@ -281,6 +282,8 @@ void plan_give_away(struct plan *p, size_t first, const char *place)
 			i->link.peer_sandbox[0] = 0;
 			i->link.peer_away = true;
 		}
+		if (i->kind == PLAN_OVS && streq(i->ovs.peer_sandbox, place))
+			i->ovs.peer_sandbox[0] = 0;
 		p->items[n++] = *i;
 	}
 	p->n = n;
@@ -303,9 +306,9 @@ void plan_move(struct plan *dst, struct plan *src)
 
 const char *plan_kind_name(enum plan_kind kind)
 {
-	static const char *const names[] = { "netns", "file",  "ports",    "element", "link",
-					     "peer",  "moved", "sysctl",   "addr",    "route",
-					     "dns",   "fdb",   "neighbour" };
+	static const char *const names[] = { "netns", "file", "ports", "element",  "link",
+					     "ovs",   "peer", "moved", "sysctl",   "addr",
+					     "route", "dns",  "fdb",   "neighbour" };
 	_Static_assert(sizeof(names) / sizeof(*names) == PLAN_N_KINDS, "one a kind");
 
 	return names[kind];
@@ -349,6 +352,10 @@ void plan_item_key(const struct plan_item *i, struct strbuf *b)
 	case PLAN_PEER:
 		strbuf_add(b, i->peer.name);
 		break;
+	case PLAN_OVS:
+		strbuf_addf(b, "%s %s", i->ovs.port[0] ? "port" : "bridge",
+			    i->ovs.port[0] ? i->ovs.port : i->ovs.bridge);
+		break;
 	case PLAN_MOVED:
 		strbuf_add(b, i->moved.name);
 		break;
@@ -383,7 +390,9 @@ const char *plan_item_home(const struct plan_item *i)
 {
 	bool near_end = i->kind == PLAN_LINK && i->link.type == PLAN_VETH && !i->link.peer_away;
 
-	return near_end ? i->link.peer_sandbox : i->sandbox;
+	return near_end                                ? i->link.peer_sandbox
+	       : i->kind == PLAN_OVS && i->ovs.port[0] ? i->ovs.peer_sandbox
+						       : i->sandbox;
 }
 
 bool plan_same_object(const struct plan_item *a, const struct plan_item *b)
@@ -493,6 +502,14 @@ void plan_item_attrs(const struct plan_item *i, struct strbuf *b)
 		if (i->peer.mtu)
 			strbuf_addf(b, " mtu %u", i->peer.mtu);
 		strbuf_add(b, " up");
+		break;
+	case PLAN_OVS:
+		if (i->ovs.port[0])
+			strbuf_addf(b, "of %s", i->ovs.bridge);
+		if (i->ovs.vlan)
+			strbuf_addf(b, " VLAN %u", i->ovs.vlan);
+		if (i->ovs.borrowed)
+			strbuf_add(b, "borrowed");
 		break;
 	case PLAN_MOVED:
 		strbuf_addf(b, "the host's %s", i->moved.source);

@@ -36,6 +36,7 @@ enum plan_kind {
 	PLAN_ELEM,  /* an element of the fixed firewall ruleset, on the host or in a network's place
 		     */
 	PLAN_LINK,  /* a link on the host or in a network's place; a veth brings its other end */
+	PLAN_OVS,   /* a bridge of Open vSwitch, or a port on one */
 	PLAN_PEER,  /* the end of a veth inside a sandbox */
 	PLAN_MOVED, /* a link that a plugin made on the host, in a sandbox */
 	PLAN_SYSCTL, /* a value below /proc/sys */
@@ -100,6 +101,13 @@ struct plan_item {
 			unsigned announce,
 				announce_ms; /* not compared: how often it makes itself known */
 		} peer;
+		struct {
+			char bridge[IFNAMSIZ];
+			char port[IFNAMSIZ];        /* "": the bridge itself */
+			char peer_sandbox[ID_SIZE]; /* port: where the veth's other end is */
+			unsigned vlan;              /* tag of the port; 0: none */
+			bool borrowed; /* a bridge of the user's: never made or removed */
+		} ovs;
 		/* Moved in when added, back when removed; mac unset: its own. */
 		struct {
 			char name[IFNAMSIZ], source[IFNAMSIZ]; /* in the sandbox, on the host */

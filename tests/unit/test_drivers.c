@@ -322,6 +322,21 @@ static void test_golden_plugin(void **state)
 		expect_golden(&situations[i]);
 }
 
+static void test_golden_ovs(void **state)
+{
+	static const struct situation situations[] = {
+		{ .driver = "ovs", .name = "ovs", .mtu = 1500 },
+		{ .driver = "ovs",
+		  .name = "ovs-options",
+		  .ipv6 = true,
+		  .options = "cnm.ovs.bridge=trunk0 cnm.ovs.vlan=7 " NET "driver.mtu=1400",
+		  .endpoint_options = EP "ifname=wan" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(situations); i++)
+		expect_golden(&situations[i]);
+}
+
 #define OV .driver = "overlay"
 
 static void test_golden_overlay(void **state)
@@ -775,6 +790,7 @@ int main(void)
 		cmocka_unit_test(test_golden),
 		cmocka_unit_test(test_golden_overlay),
 		cmocka_unit_test(test_golden_plugin),
+		cmocka_unit_test(test_golden_ovs),
 		cmocka_unit_test(test_hostile_peers),
 		cmocka_unit_test(test_vxlan_id_asked_for),
 		cmocka_unit_test(test_announcements),

@@ -315,6 +315,9 @@ static void test_what_is_compared(void **state)
 			i->peer.announce = 0;
 			i->peer.mtu++;
 			break;
+		case PLAN_OVS:
+			i->ovs.vlan++;
+			break;
 		case PLAN_MOVED:
 			i->moved.down = true;
 			break;
