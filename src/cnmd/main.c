@@ -4,7 +4,8 @@
  *
  * The main thread opens the engine, hands the socket to the HTTP server, and waits for a signal.
  * The listening socket is kept by the keeper, so that clients who come while the daemon restarts
- * wait in its backlog. Ending the daemon leaves sandboxes and their traffic as they are.
+ * wait in its backlog; so are those of Docker's plugins. Ending the daemon leaves sandboxes and
+ * their traffic as they are.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -26,6 +27,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "cnm/cnm.h"
+#include "cnmd/docker.h"
 #include "cnmd/listen.h"
 #include "containers/containers.h"
 #include "controller/engine.h"
@@ -41,7 +43,8 @@ struct settings {
 	struct cnm_options engine;
 	struct containers_options containers;
 	const char *socket;
-	const char *keeper; /* as given; NULL: the default */
+	const char *docker_plugins; /* NULL: Docker is not served */
+	const char *keeper;         /* as given; NULL: the default */
 	char keeper_path[PATH_MAX];
 	bool teardown;
 };
@@ -88,6 +91,9 @@ static const char help_text[] =
 	"                         discovery.heartbeat, cnm.grace, cnm.linger (s); may be given\n"
 	"                         several times\n"
 	"  --plugin-timeout S     how long a plugin may take to answer a call (default 10)\n"
+	"  --docker-plugin[=DIR]  let Docker use cnm's networks: `docker network create -d cnm`,\n"
+	"                         -d cnm-overlay (docs/DOCKER-PLUGIN.md; sockets in DIR,\n"
+	"                         default " DOCKER_DEFAULT_DIR "); implies --ip-forward-no-drop\n"
 	"  --log-level LEVEL      error, warn, info or debug (default info)\n"
 	"  --teardown             remove everything the engine made, and exit\n"
 	"  --version, --help\n";
@@ -117,6 +123,7 @@ enum {
 	OPT_CLUSTER_ADVERTISE,
 	OPT_CLUSTER_STORE_OPT,
 	OPT_PLUGIN_TIMEOUT,
+	OPT_DOCKER_PLUGIN,
 	OPT_LOG_LEVEL,
 	OPT_TEARDOWN,
 	OPT_VERSION,
@@ -149,6 +156,7 @@ static const struct option long_options[] = {
 	{ "cluster-advertise", required_argument, NULL, OPT_CLUSTER_ADVERTISE },
 	{ "cluster-store-opt", required_argument, NULL, OPT_CLUSTER_STORE_OPT },
 	{ "plugin-timeout", required_argument, NULL, OPT_PLUGIN_TIMEOUT },
+	{ "docker-plugin", optional_argument, NULL, OPT_DOCKER_PLUGIN },
 	{ "log-level", required_argument, NULL, OPT_LOG_LEVEL },
 	{ "teardown", no_argument, NULL, OPT_TEARDOWN },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -313,6 +321,11 @@ static int set_option(struct settings *s, int option, const char *value)
 		return add(&s->engine.cluster_store_opts, &s->engine.n_cluster_store_opts, value);
 	case OPT_PLUGIN_TIMEOUT:
 		return set_plugin_timeout(s, value);
+	case OPT_DOCKER_PLUGIN:
+		s->docker_plugins = value ? value : DOCKER_DEFAULT_DIR;
+		/* Or Docker's own networks would have no way out where we are first. */
+		s->engine.forward_no_drop = true;
+		return 0;
 	case OPT_LOG_LEVEL:
 		return set_log_level(value);
 	case OPT_TEARDOWN:
@@ -425,6 +438,8 @@ static int serve(struct cnm_engine *engine, struct containers *containers, const
 	struct http_server_options options = {
 		.handle = api_handle, .quick = api_is_quick, .streams = api_streams, .arg = &api
 	};
+	struct docker_sockets docker = { .dir = s->docker_plugins,
+					 .keep = s->engine.keeper != NULL };
 	struct http_server *server;
 	_close_ int fd = -1;
 	int r;
@@ -435,14 +450,17 @@ static int serve(struct cnm_engine *engine, struct containers *containers, const
 	r = http_server_start(&server, &options, err);
 	if (r < 0)
 		return r;
-	r = http_server_listen(server, fd, err);
+	r = docker_start(&docker, engine, err);
+	if (r == 0)
+		r = http_server_listen(server, fd, err);
 	if (r == 0) {
 		log_info("cnmd %s serves %s", cnm_version(), s->socket);
 		notify_manager("READY=1");
 		wait_for_end(signals);
 		notify_manager("STOPPING=1");
 	}
-	if (http_server_stop(server, STOP_TIMEOUT_MS) < 0) {
+	if (http_server_stop(server, STOP_TIMEOUT_MS) < 0 ||
+	    docker_stop(&docker, STOP_TIMEOUT_MS) < 0) {
 		/* The threads that are left use what main would release. */
 		log_err("a request did not end within %d s: exiting without it",
 			STOP_TIMEOUT_MS / 1000);
@@ -467,6 +485,7 @@ static int teardown(struct cnm_engine *engine, struct containers *containers,
 			log_err("%s", second.text);
 		r = -EIO;
 	}
+	docker_remove(&(struct docker_sockets){ .dir = s->docker_plugins });
 	unlink(s->socket);
 	return r;
 }

@@ -15,7 +15,7 @@ import harness
 import names
 import traffic
 from names import ask, found, reverse
-from wire import A, AAAA, NOERROR, NXDOMAIN, PTR
+from wire import AAAA, NOERROR, NXDOMAIN, PTR
 
 pytest_plugins = ["container_fixtures"]
 pytestmark = pytest.mark.xdist_group("test_dns_lasting")

@@ -13,7 +13,7 @@ import traffic
 import wire
 from containers import words
 from names import FORMERR, ask, found, reverse
-from wire import A, AAAA, MX, NOERROR, NXDOMAIN, PTR, REFUSED, SERVFAIL, SRV, TXT
+from wire import A, AAAA, MX, NOERROR, NXDOMAIN, PTR, REFUSED, SRV, TXT
 
 pytest_plugins = ["container_fixtures"]
 pytestmark = pytest.mark.xdist_group("test_dns_names")

@@ -11,7 +11,6 @@ import harness
 import stores
 from cluster import knows
 from names import found
-from wire import NOERROR
 
 
 @pytest.fixture(params=stores.KINDS)
