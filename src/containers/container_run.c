@@ -162,14 +162,17 @@ static void take_over(struct containers *cs, struct container *c, const struct r
 	container_connect_attached(cs, c);
 }
 
-/* Lock held on entry and exit. From here on the run ends by the monitor. */
-static int begin(struct containers *cs, struct container *c, struct cnm_error *err)
+/*
+ * Lock held on entry and exit. From here on the run ends by the monitor. started: when the process
+ * was let go, which may have written to its log since.
+ */
+static int begin(struct containers *cs, struct container *c, int64_t started, struct cnm_error *err)
 {
 	enum container_state before = c->state;
 	int r;
 
 	c->state = CONTAINER_RUNNING;
-	c->started = clock_wall_ns();
+	c->started = started;
 	c->exit_code = 0;
 	c->oom = false;
 	free(take_ptr(c->error));
@@ -215,6 +218,7 @@ int container_run(struct containers *cs, struct container *c, struct cnm_error *
 	struct runtime_made made;
 	struct cnm_error why = { 0 };
 	char bundle[CONTAINER_PATH];
+	int64_t started = 0;
 	int r = check_possible(cs, c, &why);
 
 	container_bundle(cs, c->id, bundle);
@@ -226,11 +230,12 @@ int container_run(struct containers *cs, struct container *c, struct cnm_error *
 		pthread_mutex_lock(&cs->lock);
 		take_over(cs, c, &made);
 		pthread_mutex_unlock(&cs->lock);
+		started = clock_wall_ns();
 		r = runtime_start(cs->runtime, c->id, &why);
 	}
 	pthread_mutex_lock(&cs->lock);
 	if (r == 0)
-		r = begin(cs, c, &why);
+		r = begin(cs, c, started, &why);
 	pthread_mutex_unlock(&cs->lock);
 	if (r == 0)
 		return 0;
