@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """Every step and every allocation of an operation fails once: the state is as before and the error
-says why, or the operation did without and the state is the one after."""
+says why, or the operation did without and the state is the one after. Of the allocations ./test takes
+every third; ./test --crash takes them all."""
+import os
+
 import pytest
 
 import dump
@@ -46,12 +49,13 @@ def fail(host, operation, mode, k, before, after):
 def test_failure_of_each(stepped, operation, mode, record_property):
     host = stepped
     count, before, after = measure(host, operation)
+    stride = 1 if mode == steps.FAIL_STEP or os.environ.get("CNM_ALL_STEPS") else 3
     k = 1
     while fail(host, operation, mode, k, before, after):
-        k += 1
+        k += stride
         assert k < 5000
-    record_property("count", "%s: %d %ss, each failed once" % (
-        operation, k - 1, "step" if mode == steps.FAIL_STEP else "allocation"))
+    record_property("count", "%s: %ss up to %d failed, every %d" % (
+        operation, "step" if mode == steps.FAIL_STEP else "allocation", k, stride))
     assert k > 3
     assert host.doctor() == []
     host.clear()
