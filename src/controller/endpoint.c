@@ -104,7 +104,7 @@ static void mark_ready(struct cnm_engine *e, const struct endpoint *ep)
 /* Which ports of the host a sandbox has may follow from its endpoints. */
 static void put_ports(struct store_tx **tx, const struct sandbox *sb)
 {
-	if (sb && sb->n_ports)
+	if (sb && sb->n_wants && !sb->stopped)
 		tx_put_sandbox(tx, sb, STORE_READY, false);
 }
 
@@ -113,7 +113,7 @@ static void rewrite_ports(struct cnm_engine *e, struct sandbox *sb)
 {
 	struct store_tx *tx;
 
-	if (!sb->n_ports)
+	if (!sb->n_wants || sb->stopped)
 		return;
 	tx = store_tx_new(e->store);
 	put_ports(&tx, sb);

@@ -218,14 +218,11 @@ static int load_ruleset(struct cnm_engine *e, struct cnm_error *err)
 static int name_is_wanted(const char *name, void *arg)
 {
 	struct cnm_engine *e = arg;
-	const char *id = str_after(name, "dns:");
-	const struct sandbox *sb;
+	const char *dns = str_after(name, "dns:"), *ports = str_after(name, "ports:");
+	const char *id = dns ? dns : ports;
+	const struct sandbox *sb = id ? map_get(&e->model.sandbox_by_id, id) : NULL;
 
-	if (!id)
-		id = str_after(name, "ports:");
-	sb = id ? map_get(&e->model.sandbox_by_id, id) : NULL;
-
-	return !id || (sb && !sb->stopped);
+	return !id || (sb && !sb->stopped && (dns || sandbox_has_bound_ports(sb)));
 }
 
 int cnm_engine_open(struct cnm_engine **ret, const struct cnm_options *options,

@@ -66,6 +66,14 @@ bool sandbox_chooses_ports(const struct sandbox *sb)
 	return false;
 }
 
+bool sandbox_has_bound_ports(const struct sandbox *sb)
+{
+	for (unsigned i = 0; i < sb->n_ports; i++)
+		if (port_is_bound(&sb->ports[i]))
+			return true;
+	return false;
+}
+
 void ports_look(struct cnm_engine *e, const char *ref, struct hostports_used *ret)
 {
 	struct sandbox *sb;

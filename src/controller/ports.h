@@ -14,6 +14,8 @@ int sandbox_set_ports(struct sandbox *sb, const struct cnm_sandbox_config *c,
 		      struct cnm_error *err);
 /* Does it leave any port of the host to be chosen? */
 bool sandbox_chooses_ports(const struct sandbox *sb);
+/* Has it any port of the host? */
+bool sandbox_has_bound_ports(const struct sandbox *sb);
 /* Without the lock: for a sandbox that does, which ports are in use (ret->first is 0 else). */
 void ports_look(struct cnm_engine *e, const char *ref, struct hostports_used *ret);
 

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "controller/engine.h"
 #include "controller/ports.h"
@@ -319,6 +320,46 @@ static void know_places(struct cnm_engine *e)
 	}
 }
 
+static void fit_ports(struct cnm_engine *e, struct sandbox *sb)
+{
+	struct ports_change c;
+	struct cnm_error why = { 0 };
+
+	if (ports_begin(e, sb, NULL, &c, &why) == 0) {
+		ports_end(e, sb, &c, true);
+		return;
+	}
+	log_warn("publish the ports of %s: %s", sb->name, why.text);
+	port_index_del(&e->model.ports, sb->ports, sb->n_ports);
+	free(take_ptr(sb->ports));
+	sb->n_ports = 0;
+}
+
+/*
+ * A row may tell of ports by a way out that its sandbox has no more: it was leaving it, the network
+ * could not be restored, the host is without IPv6 now.
+ */
+static void fit_all_ports(struct cnm_engine *e)
+{
+	struct store_tx *tx = store_tx_new(e->store);
+	struct sandbox *sb;
+
+	list_for_each (sb, &e->model.sandboxes, node) {
+		_json_ json_t *was = NULL, *now = NULL;
+
+		if (sb->stopped || !sb->n_wants)
+			continue;
+		was = ports_encode(sb->ports, sb->n_ports);
+		fit_ports(e, sb);
+		now = ports_encode(sb->ports, sb->n_ports);
+		if (!json_equal(was, now))
+			tx_put_sandbox(&tx, sb, STORE_READY, false);
+	}
+	if (store_commit(e->store, tx, STORE_NORMAL, NULL) < 0)
+		log_warn(
+			"write which ports of the host there are: failed; the next start tries again");
+}
+
 int engine_restore(struct cnm_engine *e, struct cnm_error *err)
 {
 	struct restore rs = { .e = e };
@@ -337,16 +378,7 @@ int engine_restore(struct cnm_engine *e, struct cnm_error *err)
 		if (r < 0)
 			return r;
 	}
-	list_for_each (sb, &e->model.sandboxes, node) {
-		struct ports_change c;
-
-		if (sb->stopped || !sb->n_wants || sb->n_ports)
-			continue;
-		if (ports_begin(e, sb, NULL, &c, err) == 0)
-			ports_end(e, sb, &c, true);
-		else
-			log_warn("publish the ports of %s: %s", sb->name, err ? err->text : "");
-	}
+	fit_all_ports(e);
 	/* Every name before the first socket: who asks is answered with all of them or waits. */
 	list_for_each (sb, &e->model.sandboxes, node) {
 		r = publish_sandbox(e, sb);

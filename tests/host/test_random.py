@@ -19,7 +19,8 @@ class Player:
 
     def call(self, method, path, body=None):
         answer = self.host.request(method, path, body)
-        assert answer.status < 500 or "no available" in answer.text or "not connected" in answer.text, (
+        refusals = "no available", "not connected", "port is already allocated"
+        assert answer.status < 500 or any(text in answer.text for text in refusals), (
             "%s %s %r: %r" % (method, path, body, answer))
         return answer
 
@@ -42,10 +43,19 @@ class Player:
             if self.call("DELETE", "/networks/" + name).status == 204:
                 self.networks.remove(name)
 
+    def ports(self):
+        """Given, chosen, a range, of one family; some of them somebody else's."""
+        port = self.random.randrange(8000, 8100)
+        return self.random.sample([
+            {"Protocol": "tcp", "HostFirst": port, "First": 80}, {"Protocol": "tcp", "First": 81},
+            {"Protocol": "udp", "HostIp": "::1", "HostFirst": port, "First": 82},
+            {"Protocol": "udp", "First": port, "Last": port + 9, "HostFirst": port, "HostLast": port + 9}],
+            self.random.randrange(3))
+
     def sandbox_create(self):
         name = self.fresh("s")
         chosen = self.random.sample(self.networks, min(len(self.networks), self.random.randrange(3)))
-        body = {"Name": name, "Networks": [{"Network": n} for n in chosen]}
+        body = {"Name": name, "Networks": [{"Network": n} for n in chosen], "Publish": self.ports()}
         if len(self.sandboxes) < 25 and self.call("POST", "/cnm/v1/sandboxes", body).status == 201:
             self.sandboxes.append(name)
 

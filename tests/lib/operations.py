@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""The six operations that are interrupted and made to fail at every step, each with the state it
+"""The operations that are interrupted and made to fail at every step, each with the state it
 starts from. Everything is named and addressed, so that a run differs from another in ids only."""
 
 NET = {"Name": "net", "EnableIPv6": True, "IPAM": {"Config": [
@@ -34,6 +34,12 @@ def _sandbox(*networks):
     return prepare
 
 
+def _joined(host):
+    _sandbox()(host)
+    host.request_ok("POST", "/cnm/v1/endpoints", {"Name": "ep", **ON_NET})
+    host.request_ok("POST", "/cnm/v1/endpoints/ep/join", {"Sandbox": "con"})
+
+
 OPERATIONS = {
     "network create": (lambda host: None, ("POST", "/networks/create", NET)),
     "network rm": (_networks, ("DELETE", "/networks/net", None)),
@@ -44,4 +50,5 @@ OPERATIONS = {
         "Container": "con", "EndpointConfig": ON_NET["EndpointConfig"]})),
     "disconnect": (_sandbox(ON_OTHER, ON_NET), ("POST", "/networks/net/disconnect", {
         "Container": "con"})),
+    "leave": (_joined, ("POST", "/cnm/v1/endpoints/ep/leave", None)),
 }
