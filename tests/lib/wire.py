@@ -176,8 +176,7 @@ class UdpFlow:
         self.echo.bind(("::" if family == socket.AF_INET6 else "0.0.0.0", port))
         self.sock = patient(source.socket(family))
         self.sock.connect((address, port))
-        self.sock.settimeout(2 * harness.SLOW)
-        self.sent, self.received, self.stopping = 0, set(), False
+        self.sent, self.received, self.stopping, self.ended = 0, set(), False, False
         self.threads = [threading.Thread(target=work, daemon=True)
                         for work in (self._echo, self._send, self._receive)]
         for thread in self.threads:
@@ -201,20 +200,22 @@ class UdpFlow:
             time.sleep(max(0, due - time.monotonic()))
 
     def _receive(self):
-        while not self.stopping or len(self.received) < self.sent:
-            try:
+        while not self.ended:
+            with contextlib.suppress(OSError):
                 self.received.add(self.sock.recv(64))
-            except socket.timeout:
-                if self.stopping:
-                    return
-            except OSError:
-                pass
 
     def stop(self):
         """Ends the flow; how many were sent, and how many never came back."""
         self.stopping = True
-        self.threads[1].join()
+        self.threads[1].join()  # before it is known how many are to come
+        end = time.monotonic() + 2 * harness.SLOW
+        while len(self.received) < self.sent and time.monotonic() < end:
+            time.sleep(0.001)
+        self.ended = True
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
         self.threads[2].join()
+        self.received.discard(b"")  # what a shutdown brings
         end = self.echo.getsockname()
         self.echo.sendto(b"end", ("::1" if ":" in end[0] else "127.0.0.1", end[1]))
         self.threads[0].join()
