@@ -264,11 +264,8 @@ static void plan_local(const struct endpoint *ep, const struct driver_env *env, 
 	i->link.closed = true;
 	i->link.isolated = !o->icc;
 	i->link.locked = guarded;
-	i = segment_plan_peer(ep, mtu, p);
-	if (!i)
+	if (!segment_plan_peer(ep, mtu, p))
 		return;
-	i->peer.announce = ip_is_set(&ep->ip4);
-	i->peer.announce_ms = 1000;
 	segment_plan_addresses(ep, p);
 	plan_routes(ep, p);
 	segment_plan_sysctls(ep, p);

@@ -109,11 +109,8 @@ static void ovs_endpoint_plan(const struct endpoint *ep, const struct driver_env
 	segment_veth_of(ep, i->ovs.port);
 	memcpy(i->ovs.peer_sandbox, ep->sandbox->id, ID_SIZE);
 	i->ovs.vlan = o->vlan;
-	i = segment_plan_peer(ep, mtu, p);
-	if (!i)
+	if (!segment_plan_peer(ep, mtu, p))
 		return;
-	i->peer.announce = ip_is_set(&ep->ip4);
-	i->peer.announce_ms = 1000;
 	segment_plan_addresses(ep, p);
 	segment_plan_sysctls(ep, p);
 }

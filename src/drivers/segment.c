@@ -217,6 +217,8 @@ struct plan_item *segment_plan_peer(const struct endpoint *ep, unsigned mtu, str
 	i->peer.mtu = mtu;
 	i->peer.no_ipv6 = !ip_is_set(&ep->ip6);
 	i->peer.announced = ep->ip4;
+	i->peer.announce = ip_is_set(&ep->ip4);
+	i->peer.announce_ms = 1000;
 	return i;
 }
 

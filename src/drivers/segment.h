@@ -35,6 +35,7 @@ struct plan_item *segment_plan_veth(const struct endpoint *ep, const char *place
 bool segment_is_guarded(const struct endpoint *ep, struct option_tristate antispoof);
 /* That in the firewall of the place: before the veth is there. */
 void segment_plan_guard(const struct endpoint *ep, const char *place, struct plan *p);
+/* Its end in the sandbox, announced once. NULL: no memory. */
 struct plan_item *segment_plan_peer(const struct endpoint *ep, unsigned mtu, struct plan *p);
 void segment_plan_addresses(const struct endpoint *ep, struct plan *p);
 /* Those that its options ask for. */
