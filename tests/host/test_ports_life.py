@@ -214,7 +214,8 @@ def test_other_flows_are_left_alone(net, services):
 
 
 def test_way_out_changes(net, services):
-    """Ports are published on the network that is the way out; when that one is left, on the next."""
+    """Ports are published on the network that is the way out; when that one is left, on the next; without
+    any, nowhere, after a restart neither."""
     traffic.both_families(net, "next", 67)
     net.sandbox("con", ("net", {"GwPriority": 10}), "next", Publish=traffic.published("8001:80"))
     services.add(net.inside("con"), "con", 80)
@@ -227,6 +228,8 @@ def test_way_out_changes(net, services):
     net.disconnect("next", "con")
     assert traffic.ports_of(net, "con") == []
     assert set(traffic.probe_all(questions, ()).values()) <= {"silent", "refused"}
+    net.restart()
+    assert traffic.ports_of(net, "con") == [] and net.doctor() == []
     net.connect("net", "con")
     assert traffic.ports_of(net, "con") == before
     assert {said.split()[0] for said in traffic.probe_all(questions).values()} == {"con"}
