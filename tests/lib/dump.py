@@ -93,7 +93,7 @@ def files(root, tops):
     """What is below tops, a namespace by its inode, the database left to rows(). What containers
     write is their own: the files of a mounted root are not looked at, and of an upper layer, a
     volume or a log it counts only that they are there."""
-    out = []
+    out, digests = [], {}
     for top in tops:
         device = os.stat(root + top).st_dev if os.path.isdir(root + top) else 0
         for folder, folders, names in os.walk(root + top):
@@ -113,10 +113,18 @@ def files(root, tops):
                     elif stat.S_ISREG(info.st_mode) and "/netns/" in shown:
                         line += " inode %d" % info.st_ino
                     elif stat.S_ISREG(info.st_mode) and name != "log":
-                        with open(path, "rb") as f:
-                            line += " " + hashlib.sha256(f.read()).hexdigest()[:16]
+                        line += " " + _digest(path, info, digests)
                     out.append(line)
     return sorted(out)
+
+
+def _digest(path, info, known):
+    """An image has a program under hundreds of names: it is read once."""
+    which = info.st_dev, info.st_ino
+    if which not in known:
+        with open(path, "rb") as f:
+            known[which] = hashlib.sha256(f.read()).hexdigest()[:16]
+    return known[which]
 
 
 def _device(path):
