@@ -77,7 +77,7 @@ def pytest_terminal_summary(terminalreporter):
 
 
 # Their tests share a host, which is made once if one worker has them all (--dist loadgroup).
-SHARED = ("test_antispoof", "test_dns_command", "test_links", "test_mtu", "test_order", "test_ports", "test_traffic")
+SHARED = ("test_antispoof", "test_dns_command", "test_links", "test_mtu", "test_networks_api", "test_order", "test_ports", "test_traffic")
 
 
 def pytest_collection_modifyitems(items):

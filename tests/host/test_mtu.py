@@ -11,8 +11,8 @@ import pytest
 import frames
 import harness
 import traffic
+from traffic_fixtures import host, services, shared_host  # noqa: F401
 
-pytest_plugins = ["traffic_fixtures"]
 MTU = "com.docker.network.driver.mtu"
 
 

@@ -6,12 +6,22 @@ import urllib.parse
 
 import pytest
 
+import traffic
+from traffic_fixtures import host  # noqa: F401
+
 CREATE = "/networks/create"
 BRIDGE = "com.docker.network.bridge."
 
 
 def config(*entries, **more):
     return dict(IPAM={"Config": list(entries)}, **more)
+
+
+@pytest.fixture(scope="module")
+def shared_host(request, tmp_path_factory):
+    with traffic.host_of_a_file(request, tmp_path_factory.mktemp("host")) as made:
+        made.compare = True
+        yield made
 
 
 # ------------------------------------------------------------------------------- shapes

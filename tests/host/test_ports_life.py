@@ -12,8 +12,8 @@ import harness
 import machine
 import traffic
 import wire
+from traffic_fixtures import host, services, shared_host  # noqa: F401
 
-pytest_plugins = ["traffic_fixtures"]
 UP4, UP6, LAN4, LAN6 = harness.UP4, harness.UP6, harness.LAN4, harness.LAN6
 
 

@@ -11,8 +11,8 @@ import pytest
 
 import harness
 import traffic
+from traffic_fixtures import host, services, shared_host  # noqa: F401
 
-pytest_plugins = ["traffic_fixtures"]
 UP6, LAN6 = harness.UP6, harness.LAN6
 
 

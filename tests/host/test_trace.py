@@ -8,8 +8,7 @@ import urllib.parse
 
 import harness
 import traffic
-
-pytest_plugins = ["traffic_fixtures"]
+from traffic_fixtures import host, services, shared_host  # noqa: F401
 
 UP4, LAN4 = harness.UP4, harness.LAN4
 BRIDGE = traffic.BRIDGE

@@ -6,8 +6,8 @@ import pytest
 
 import harness
 import traffic
+from traffic_fixtures import host, services, shared_host  # noqa: F401
 
-pytest_plugins = ["traffic_fixtures"]
 UP4, UP6 = harness.UP4, harness.UP6
 
 

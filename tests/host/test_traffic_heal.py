@@ -9,8 +9,8 @@ import pytest
 import dump
 import harness
 import traffic
+from traffic_fixtures import host, services, shared_host  # noqa: F401
 
-pytest_plugins = ["traffic_fixtures"]
 UP4, UP6, LAN4 = harness.UP4, harness.UP6, harness.LAN4
 
 

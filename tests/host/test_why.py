@@ -15,8 +15,7 @@ import urllib.parse
 
 import harness
 import traffic
-
-pytest_plugins = ["traffic_fixtures"]
+from traffic_fixtures import host, services, shared_host  # noqa: F401
 
 UP4, UP6, LAN4, LAN6 = harness.UP4, harness.UP6, harness.LAN4, harness.LAN6
 BRIDGE = traffic.BRIDGE

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
-"""A pytest plugin: `pytest_plugins = ["traffic_fixtures"]`.
-
-Tests of packets between sandboxes share one host (`shared_host`); each finds it empty and leaves it so
-(`host`, which stands for the one of conftest.py). `services` answer, see traffic.py. Refused requests
-are compared only where a test asks for it (traffic.unchanged)."""
+"""Tests of a file share one host (`shared_host`); each finds it empty and leaves it so (`host`, which
+stands for the one of conftest.py, and so has to be imported into the file: that of a plugin would give
+way to it). `services` answer, see traffic.py. Refused requests are compared only where a test asks for
+it (traffic.unchanged)."""
 import pytest
 
 import traffic
