@@ -71,34 +71,46 @@ static bool is_settled(const struct stat *st)
 	return time(NULL) - st->st_ctim.tv_sec > 1;
 }
 
-static char *read_text(const char *path, struct stat *ret_st)
+/* *ret stays NULL where there is no such file. -ENOMEM, or why it cannot be read now. */
+static int read_text(const char *path, struct stat *ret_st, char **ret)
 {
 	_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
 	_free_ char *text = NULL;
 	size_t n = 0, size;
 	ssize_t r = 1;
 
-	if (fd < 0 || fstat(fd, ret_st) < 0 || !S_ISREG(ret_st->st_mode))
-		return NULL;
+	if (fd < 0)
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM ? -errno : 0;
+	if (fstat(fd, ret_st) < 0 || !S_ISREG(ret_st->st_mode))
+		return 0;
 	size = ret_st->st_size < TEXT_MAX ? (size_t)ret_st->st_size : TEXT_MAX;
 	text = malloc(size + 1);
-	while (text && n < size && (r = read(fd, text + n, size - n)) > 0)
+	if (!text)
+		return -ENOMEM;
+	while (n < size && (r = read(fd, text + n, size - n)) > 0)
 		n += (size_t)r;
-	if (!text || r < 0)
-		return NULL;
+	if (r < 0)
+		return -errno;
 	text[n] = '\0';
-	return take_ptr(text);
+	*ret = take_ptr(text);
+	return 0;
 }
 
+/* One that cannot be read at the moment is taken to be as it was. */
 const char *host_files_text(struct host_files *h, enum host_file which)
 {
 	__typeof__(&h->files[0]) f = &h->files[which];
 	struct stat now;
+	char *text = NULL;
 
 	if (stat(f->path, &now) == 0 && f->text && is_same(&now, &f->was))
 		return f->text;
+	if (read_text(f->path, &f->was, &text) < 0) {
+		f->was.st_ino = 0;
+		return f->text;
+	}
 	free(f->text);
-	f->text = read_text(f->path, &f->was);
+	f->text = text;
 	if (f->text && !is_settled(&f->was))
 		f->was.st_ino = 0;
 	return f->text;

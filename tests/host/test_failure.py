@@ -19,6 +19,7 @@ REASONS = ("memory", "space", "buffer", "Input/output", "full", "temporarily", "
 
 def fail(host, operation, mode, k, before, after):
     """Fail number k; whether there was such a one."""
+    os.utime(os.path.join(host.folder, "resolv.conf"))  # so that the host's own is read again
     host.steps.arm(mode, k)
     try:
         answer = host.request(*OPERATIONS[operation][1], timeout=harness.DEADLINE)
