@@ -33,6 +33,7 @@ struct engine_cluster {
 
 	/* with the engine's lock */
 	bool reached, entered, stopping;
+	uint64_t heard;    /* monotonic ns; the store was reached after it had not been */
 	uint64_t followed; /* monotonic ns; all() came last. 0: what is known is what was on disk */
 	bool unsettled;    /* what is ours here and in the store may differ */
 	bool any_missing;  /* endpoints of others may be missing in the store */

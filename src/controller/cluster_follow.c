@@ -540,6 +540,8 @@ static void reached(void *arg, bool yes, const char *why)
 	struct cnm_engine *e = arg;
 
 	pthread_mutex_lock(&e->lock);
+	if (yes && !e->cluster->reached)
+		e->cluster->heard = clock_mono_ns();
 	e->cluster->reached = yes;
 	str_copy(e->cluster->why, sizeof(e->cluster->why), yes ? "" : why);
 	pthread_mutex_unlock(&e->lock);

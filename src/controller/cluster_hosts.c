@@ -4,7 +4,8 @@
  *
  * A host whose key is not alive is lost. cnm.linger later (a daemon that is restarted is back by
  * then) its names are not told any more; after its grace time its endpoints are removed, by
- * whichever host comes first: they begin one after another, in the order of their ids.
+ * whichever host comes first: they begin one after another, in the order of their ids. Both times
+ * begin anew when the store is reached again, since meanwhile nobody could say that he was back.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -19,7 +20,8 @@
 #define NS_PER_S  1000000000ull
 #define NS_PER_MS 1000000ull
 #define MISSING   (10 * NS_PER_S)
-#define MAX_RANK  60u /* seconds behind the first */
+#define REJOIN    (2 * NS_PER_S) /* a host rests at most so long before it tries the store again */
+#define MAX_RANK  60u            /* seconds behind the first */
 #define MAX_WAIT  3600000u
 
 static struct cluster_host *find(const struct engine_cluster *c, const char *id)
@@ -178,9 +180,23 @@ static unsigned rank_of_ours(const struct engine_cluster *c)
 	return n;
 }
 
+static uint64_t begun(const struct engine_cluster *c, uint64_t since)
+{
+	uint64_t all_back = c->heard + REJOIN;
+
+	return since > all_back ? since : all_back;
+}
+
 static uint64_t end_of(const struct engine_cluster *c, const struct cluster_host *h)
 {
-	return (h->tried ? h->tried : h->since) + (grace_of(c, h->id) + rank_of_ours(c)) * NS_PER_S;
+	return begun(c, h->tried ? h->tried : h->since) +
+	       (grace_of(c, h->id) + rank_of_ours(c)) * NS_PER_S;
+}
+
+/* Of its names. */
+static uint64_t end_of_telling(const struct engine_cluster *c, const struct cluster_host *h)
+{
+	return begun(c, h->since) + c->options.linger_s * NS_PER_S;
 }
 
 int cluster_hosts_wait_ms(const struct cnm_engine *e)
@@ -191,7 +207,7 @@ int cluster_hosts_wait_ms(const struct cnm_engine *e)
 	for (size_t i = 0; i < c->n_hosts; i++) {
 		const struct cluster_host *h = &c->hosts[i];
 		uint64_t at = !h->since ? UINT64_MAX
-			      : h->told ? h->since + c->options.linger_s * NS_PER_S
+			      : h->told ? end_of_telling(c, h)
 					: end_of(c, h);
 
 		next = at < next ? at : next;
@@ -212,7 +228,7 @@ static bool next_due(struct cnm_engine *e, char id[static ID_SIZE])
 	for (size_t i = 0; i < c->n_hosts; i++) {
 		struct cluster_host *h = &c->hosts[i];
 
-		if (h->since && h->told && now - h->since >= c->options.linger_s * NS_PER_S) {
+		if (h->since && h->told && now >= end_of_telling(c, h)) {
 			h->told = false;
 			drop_names(e, h->id);
 		}

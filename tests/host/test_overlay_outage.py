@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: LGPL-2.1-or-later
 """The store is away: when a daemon starts, and while it runs. And a store of three servers that loses one."""
+import signal
 import threading
 import time
 
@@ -13,6 +14,9 @@ from cluster_world import World
 from names import found
 from test_overlay import resolves, store_notes
 from wire import NOERROR
+
+LINGER = 3  # seconds; cnm.linger
+
 
 @pytest.fixture
 def pair(tmp_path):
@@ -72,7 +76,13 @@ def test_down_at_start(pair):
         knows(b, "blue", "goes")
         a.stop()
         pair.start(a, wait=False)
+        a.daemon.send_signal(signal.SIGSTOP)  # the other one is first, and finds it lost
+        harness.wait_for(lambda: pair.nodes(b)[a.underlay]["LostSeconds"] > LINGER, "it is lost for long")
         pair.store.start()
+        harness.wait_for(lambda: b.get("/info")["ClusterStoreReached"], "the store is reached")
+        for _ in range(20):
+            assert found(world.views[2], "resident1.blue") == (NOERROR, [world.at[1, "blue"]])
+        a.daemon.send_signal(signal.SIGCONT)
         knows(b, "blue", "goes", there=False)
         knows(b, "red", "drops", there=False)
         knows(b, "blue", "drops")
